@@ -1,0 +1,1 @@
+"""Signed requests: the reads, and the order path's own connection."""

@@ -1,0 +1,1 @@
+"""The turn: facts of one read in, journalled commands out."""

@@ -1,0 +1,1 @@
+"""Integer maths of trading: scalars in, integers out; runs plain and compiled."""

@@ -1,0 +1,1 @@
+"""Where a simulated market comes from: recordings and synthetic order flow."""

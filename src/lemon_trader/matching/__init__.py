@@ -1,0 +1,1 @@
+"""An exchange as pure state: books, accounts, margin and triggers."""

@@ -1,0 +1,1 @@
+"""The exchange that speaks Backpack's protocol over loopback."""

@@ -1,0 +1,1 @@
+"""Strategies: each writes the orders it wants to rest now, and sends nothing."""

@@ -1,0 +1,85 @@
+"""One parameter of a strategy, declared once: flags, environment, file, panel, menu, docs and checks are all made from it."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.records import Position, Row, View
+
+Value = Decimal | int | str | bool | None  # by kind: pct, quote, price, qty are Decimal; int is int; duration is int seconds; choice is str
+KINDS: Final = ("pct", "quote", "price", "qty", "int", "duration", "choice", "bool")
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A named setting.
+
+    Attributes:
+        name: key in files and in the environment, `take_profit_pct`; percentages are in percent and end in `_pct`.
+        flag: on the command line, `--take-profit-pct`.
+        kind: one of `KINDS`; durations take `90s 5m 12h`, a bare number is seconds.
+        default: as a person would type it; None = derived or off.
+        low / high: hard bounds, inclusive, as text; outside is refused.
+        sane_low / sane_high: beyond these one is asked, because it is probably off by a hundred.
+        choices: of a choice.
+        help: message id of the sentence that explains it.
+    """
+
+    name: str
+    flag: str
+    kind: str
+    default: str | None
+    help: str
+    low: str | None = None
+    high: str | None = None
+    sane_low: str | None = None
+    sane_high: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+class Market(msgspec.Struct, frozen=True):
+    """What a strategy may know of its market when its parameters are built: the grid, the account's rates, the price now (0 = unknown)."""
+
+    instrument: Instrument
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    price_ticks: int
+
+
+class StrategyRefused(ValueError):
+    """Parameters that cannot work together or in this market. The text names the values and the nearest ones that work.
+
+    Attributes:
+        key: message id, so that every door says the same in the reader's language.
+        values: what the message's placeholders stand for.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(f"{key}: " + ", ".join(f"{k}={v}" for k, v in values.items()))
+        self.key = key
+        self.values = values
+
+
+class Strategy(Protocol):
+    """What one file of this folder offers; `catalog.py` lists them.
+
+    Attributes:
+        name: `market-maker`, `martingale`.
+        parameters: everything a person may set.
+        params_type / memory_type: records of int64 (`core/records.py` shows how they are declared).
+        targets: the scalar, compilable decision `(params, view, position, memory, out) -> rows + 1`; row 0 is the header; 0 = halt.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    params_type: type
+    memory_type: type
+    targets: Callable[[Any, View, Position, Any, list[Row]], int]
+
+    def build(self, values: Mapping[str, Value], market: Market) -> Any:
+        """The params record. Raises StrategyRefused."""
+
+    def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
+        """Message ids with their values for what works but ought to be said (a spread below the fee break-even ...)."""

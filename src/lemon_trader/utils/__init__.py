@@ -1,0 +1,1 @@
+"""Small shells: time and back-off."""

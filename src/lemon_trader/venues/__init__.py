@@ -1,0 +1,1 @@
+"""What an engine trades against: live, paper or replay."""

@@ -1,0 +1,1 @@
+"""Streams: subscription, heartbeat, resubscription and age."""
