@@ -359,7 +359,7 @@ class Anchor(Event, frozen=True, gc=False, tag=True):
 
 
 class Attempted(Event, frozen=True, gc=False, tag=True):
-    """An order is about to be sent; written before any byte of it leaves."""
+    """An order is about to be sent; part of the turn's `Decided` record."""
 
     symbol: str
     client_id: int
@@ -377,7 +377,7 @@ class Attempted(Event, frozen=True, gc=False, tag=True):
 
 
 class CancelAttempted(Event, frozen=True, gc=False, tag=True):
-    """A cancel is about to be sent. `reason`: code of the diff."""
+    """A cancel is about to be sent; part of the turn's `Decided` record. `reason`: code of the diff, or "FENCE"."""
 
     symbol: str
     client_id: int
@@ -385,12 +385,20 @@ class CancelAttempted(Event, frozen=True, gc=False, tag=True):
 
 
 class Decided(Event, frozen=True, gc=False, tag=True):
-    """A turn of one market that changed memory or issued a command: the view and position used, the memory after."""
+    """A turn of one market that changed memory or issued a command, as one record: it is there whole or not at all.
+
+    Attributes:
+        view, position: packed (`core/records.py`) as `targets` got them; empty when strategies were not asked.
+        memory: packed, after; empty when unchanged.
+        attempts / cancels: what is sent now; written before any byte of it leaves.
+    """
 
     symbol: str
-    view: tuple[int | tuple[int, ...], ...]
-    position: tuple[int | tuple[int, ...], ...]
-    memory: tuple[int | tuple[int, ...], ...]
+    view: bytes
+    position: bytes
+    memory: bytes
+    attempts: tuple[Attempted, ...]
+    cancels: tuple[CancelAttempted, ...]
 
 
 MARKET_FACTS: Final = (BookSnapshot, BookDelta, Touch, PublicTrade, LastPrice, MarkPrice)
@@ -423,7 +431,5 @@ AnyEvent = (
     | UserCommand
     | Latched
     | Anchor
-    | Attempted
-    | CancelAttempted
     | Decided
 )

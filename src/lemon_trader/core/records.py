@@ -4,8 +4,12 @@ Live they are slots objects, made once and changed in place; a sweep carries the
 Every field is an int64 or a fixed-length list of int64, so that the same function reads both.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 VERSION: Final = 1
 
@@ -142,6 +146,7 @@ class Row:
         qty_lots: the total for the life of the key, not the rest.
         tolerance_ticks: how far the price of a working order may differ and be kept; 0 for EXIT, STOP and TAKE.
         tolerance_ppm: the same for its quantity, ppm of the wanted.
+        reason / figure: written by the diff and the limits: why it was placed, kept or withheld, and by how much.
     """
 
     slot: int = 0
@@ -155,6 +160,8 @@ class Row:
     qty_lots: int = 0
     tolerance_ticks: int = 0
     tolerance_ppm: int = 0
+    reason: int = 0
+    figure: int = 0
 
 
 @dataclass(slots=True)
@@ -168,6 +175,7 @@ class Working:
         sent_us: when its attempt was sent, engine time.
         acked: 1 once the venue has accepted it.
         cancel_us: when a cancel was last sent; 0 = never.
+        reason / figure: written by the diff: why it is kept, moved or cancelled, and by how much.
     """
 
     slot: int = 0
@@ -183,6 +191,8 @@ class Working:
     sent_us: int = 0
     acked: int = 0
     cancel_us: int = 0
+    reason: int = 0
+    figure: int = 0
 
 
 def row_array() -> list[Row]:
@@ -222,16 +232,24 @@ def copy_into(source: R, target: R) -> None:
 
 
 def as_row(record: Any) -> tuple[Any, ...]:
-    """The record's values in field order, lists as tuples: what is compared and journalled."""
-    return tuple(tuple(v) if type(v) is list else v for v in (getattr(record, n) for n in _names(type(record))))
+    """The record's values in field order, lists as tuples: what is compared."""
+    return tuple(tuple(v) if type(v) is list else v for v in _getter(type(record))(record))
 
 
-def from_row(kind: type[R], values: tuple[Any, ...] | list[Any]) -> R:
-    """The record whose values `as_row` gave."""
-    return kind(*(list(v) if isinstance(v, (list, tuple)) else v for v in values))
+def pack(record: Any) -> bytes:
+    """The record as bytes for the journal."""
+    return _encode(_getter(type(record))(record))
 
 
+def unpack(kind: type[R], data: bytes) -> R:
+    """The record that `pack` gave. Raises msgspec.DecodeError or TypeError when the bytes are of another declaration."""
+    return kind(*_decode(data))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
 _NAMES: dict[type, tuple[str, ...]] = {}
+_GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
 
 
 def _names(kind: type) -> tuple[str, ...]:
@@ -239,3 +257,12 @@ def _names(kind: type) -> tuple[str, ...]:
     if names is None:
         names = _NAMES[kind] = tuple(f.name for f in fields(kind))
     return names
+
+
+def _getter(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    getter = _GETTERS.get(kind)
+    if getter is None:
+        names = _names(kind)
+        many = attrgetter(*names)
+        getter = _GETTERS[kind] = many if len(names) > 1 else lambda record: (many(record),)
+    return getter
