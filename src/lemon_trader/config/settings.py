@@ -1,0 +1,211 @@
+"""Everything a person decided before a start, resolved and typed: what the doors hand to `lemon_trader.run`.
+
+Percentages are `Decimal` in percent, money is `Decimal` in quote units, durations are whole seconds. They become integers in
+`run.py`, where the instrument is known. Nothing in here is read from a file or an environment any more, and nothing changes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
+
+from lemon_trader.strategies.parameter import Value
+
+LIVE: Final = "live"
+PAPER: Final = "paper"
+SANDBOX: Final = "sandbox"
+MODES: Final = (LIVE, PAPER, SANDBOX)
+
+
+class Secret:
+    """A text that never shows itself: `***` in every string, log, traceback and pickle. `reveal()` is called by the signer alone."""
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        self.__text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self.__text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written anywhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The account's key pair, checked for form. It exists only where the mode is live.
+
+    Attributes:
+        api_key: public half, base64 of 32 bytes.
+        secret_key: seed of the private half, base64 of 32 bytes.
+        source: where both came from, for the start's lines: `--api-key`, `environment`, `.env`.
+    """
+
+    api_key: str
+    secret_key: Secret
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairSettings:
+    """One strategy in one market.
+
+    Attributes:
+        strategy: a name of `strategies/catalog.py`.
+        symbol: as the exchange writes it, `SOL_USDC`.
+        values: every parameter the strategy declares, by name, parsed; what `Strategy.build` takes.
+        given: names of `values` and of this record that somebody set; the rest are defaults.
+        budget: quote units reserved for this pair; None = the strategy derives it from what is available.
+        duration_s: end of the run, seconds after its start; None = until it is stopped.
+        inventory: base units held before that are given to the program; 0 = only what it buys itself is its own.
+    """
+
+    strategy: str
+    symbol: str
+    values: Mapping[str, Value]
+    given: frozenset[str] = frozenset()
+    budget: Decimal | None = None
+    duration_s: int | None = None
+    inventory: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Bounds in the send path, over what any strategy asks for. None = the pair's budget is the bound.
+
+    Attributes:
+        order_notional: of one order, quote units.
+        position_notional: of the worst-case position, working orders counted, quote units.
+        open_orders: non-terminal orders of a pair, TRIGGERs included.
+        daily_loss_pct: of the equity at the day's start (UTC); reaching it halts.
+        drawdown_pct: under the durable peak of equity; reaching it halts.
+        slippage_pct: how far through the touch a TAKE may reach.
+    """
+
+    order_notional: Decimal | None = None
+    position_notional: Decimal | None = None
+    open_orders: int = 40
+    daily_loss_pct: Decimal = Decimal(10)
+    drawdown_pct: Decimal = Decimal(20)
+    slippage_pct: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSettings:
+    """Where a simulated market comes from; of no use in live and paper.
+
+    Attributes:
+        source: a recording's path, or `synthetic`.
+        seed: of the synthetic order flow.
+        speed: exchange seconds in one second of wall clock, > 0.
+    """
+
+    source: str = "synthetic"
+    seed: int = 1
+    speed: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """A run that trades: what `run_trading` gets.
+
+    Attributes:
+        mode: LIVE, PAPER or SANDBOX.
+        mode_reason: message id of why this mode, said in the first line; "" when it was asked for by name.
+        pairs: at least one, at most one for each symbol.
+        keys: present in LIVE, None in every other mode.
+        data_dir: root of everything written; `store_dir` is this mode's own.
+        yes: every question is answered yes; together with a mode asked for by name it is the confirmation of a live start without terminal.
+        keep: changed parameters of an open cycle are accepted without asking.
+        accept_fee_loss: a spread below the fee break-even is accepted in live without asking.
+        unproven: lifts the live cap on the budget of an account whose `doctor --live-checks` has not passed.
+        strict: sync each attempt to the disk before it is sent (`--durability strict`).
+        ws_proxy: proxy URL for the streams; None = as HTTPS_PROXY says.
+        json: the last line of output is one JSON object.
+    """
+
+    mode: str
+    pairs: tuple[PairSettings, ...]
+    mode_reason: str = ""
+    keys: Keys | None = None
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    market: MarketSettings = field(default_factory=MarketSettings)
+    data_dir: Path = Path("data-store")
+    lang: str = "en"
+    yes: bool = False
+    keep: bool = False
+    accept_fee_loss: bool = False
+    unproven: bool = False
+    strict: bool = False
+    ws_proxy: str | None = None
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.mode in MODES
+        assert (self.keys is not None) == (self.mode == LIVE), "keys exist in live and nowhere else"
+        assert self.pairs
+
+    @property
+    def store_dir(self) -> Path:
+        """The folder of this mode alone: no mode ever reads what another wrote."""
+        return self.data_dir / self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """The exchange alone: what `run_sandbox` gets.
+
+    Attributes:
+        host, port: where it listens; port 0 = any free one.
+        market: what its market is made of.
+        signatures: `ed25519`, as the exchange expects, or `hmac-sha256`.
+        json: one JSON line with addresses and demo accounts when ready.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    market: MarketSettings = field(default_factory=MarketSettings)
+    signatures: str = "ed25519"
+    data_dir: Path = Path("data-store")
+    lang: str = "en"
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """The minute that shows everything over loopback: what `run_demo` gets. Its market is synthetic unless a recording is named."""
+
+    market: MarketSettings = field(default_factory=MarketSettings)
+    lang: str = "en"
+    json: bool = False
+
+
+class Face(Protocol):
+    """Who a run speaks to. `lemon_trader.run` says message ids with values and never prints; `cli/console.py` is the terminal's."""
+
+    def say(self, key: str, **values: object) -> None:
+        """One line in the reader's language."""
+
+    def ask(self, key: str, **values: object) -> bool:
+        """A yes-or-no question; False where nobody can answer."""
+
+    def confirm(self, word: str, key: str, **values: object) -> bool:
+        """True once the reader has typed `word`; False where nobody can answer."""
+
+    def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table under the title `key`; columns are message ids, a cell that is `("id", {values})` is a message."""
+
+    def report(self, statistics: Mapping[str, object]) -> None:
+        """The report of `database/statistics.py`."""
+
+    def result(self, facts: Mapping[str, object]) -> None:
+        """What `--json` prints as one object in the last line; silent without it."""
