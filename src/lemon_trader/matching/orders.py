@@ -1,0 +1,289 @@
+"""What an account sends to the exchange and what it becomes: the vocabulary of orders, refusals and the exchange's switches.
+
+The words are the venue's own spelling (API reference §3.4, §5.1), so that a door prints them as they stand. Numbers are integers: ticks, lots,
+atoms (10⁻⁹ of the asset), ppm, microseconds UTC.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from lemon_trader.core.units import US_PER_S
+
+
+class OrderType(StrEnum):
+    """LIMIT rests or takes up to its price; MARKET takes up to the impact bound and never rests."""
+
+    LIMIT = "Limit"
+    MARKET = "Market"
+
+
+class TimeInForce(StrEnum):
+    """What happens to the part that finds no match at once."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class SelfTrade(StrEnum):
+    """Who goes when a taker meets a resting order of its own account."""
+
+    REJECT_TAKER = "RejectTaker"
+    REJECT_MAKER = "RejectMaker"
+    REJECT_BOTH = "RejectBoth"
+
+
+class TriggerBy(StrEnum):
+    """The price a trigger watches."""
+
+    MARK = "MarkPrice"
+    LAST = "LastPrice"
+    INDEX = "IndexPrice"
+
+
+class Status(StrEnum):
+    """Where an order stands. TRIGGERED is the end of a trigger order that fired; the child order carries on under an id of its own."""
+
+    NEW = "New"
+    PARTIALLY_FILLED = "PartiallyFilled"
+    FILLED = "Filled"
+    CANCELLED = "Cancelled"
+    EXPIRED = "Expired"
+    TRIGGER_PENDING = "TriggerPending"
+    TRIGGER_FAILED = "TriggerFailed"
+    TRIGGERED = "Triggered"
+
+
+LIVE: Final = frozenset({Status.NEW, Status.PARTIALLY_FILLED, Status.TRIGGER_PENDING})
+
+
+class Reason(StrEnum):
+    """Why an order expired or a trigger failed; the subset of the venue's `expiryReason` that this exchange can produce."""
+
+    FILL_OR_KILL = "FillOrKill"
+    IMMEDIATE_OR_CANCEL = "ImmediateOrCancel"
+    INSUFFICIENT_FUNDS = "InsufficientFunds"
+    INSUFFICIENT_LIQUIDITY = "InsufficientLiquidity"
+    INSUFFICIENT_MARGIN = "InsufficientMargin"
+    INVALID_PRICE = "InvalidPrice"
+    INVALID_QUANTITY = "InvalidQuantity"
+    LIQUIDATION = "Liquidation"
+    POST_ONLY_MODE = "PostOnlyMode"
+    POST_ONLY_TAKER = "PostOnlyTaker"
+    PRICE_IMPACT = "PriceImpact"
+    REDUCE_ONLY_NOT_REDUCED = "ReduceOnlyNotReduced"
+    SELF_TRADE_PREVENTION = "SelfTradePrevention"
+    SLIPPAGE_TOLERANCE_EXCEEDED = "SlippageToleranceExceeded"
+    STOP_WITHOUT_POSITION = "StopWithoutPosition"
+    UNKNOWN = "Unknown"
+
+
+class Origin(StrEnum):
+    """Who gave the order: its account, or the exchange in a liquidation."""
+
+    USER = "USER"
+    LIQUIDATION_AUTOCLOSE = "LIQUIDATION_AUTOCLOSE"
+
+
+class Code(StrEnum):
+    """The venue's error codes that this exchange answers with (API reference §4.2)."""
+
+    ACCOUNT_LIQUIDATING = "ACCOUNT_LIQUIDATING"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    INSUFFICIENT_MARGIN = "INSUFFICIENT_MARGIN"
+    INVALID_CLIENT_REQUEST = "INVALID_CLIENT_REQUEST"
+    INVALID_MARKET = "INVALID_MARKET"
+    INVALID_ORDER = "INVALID_ORDER"
+    INVALID_PRICE = "INVALID_PRICE"
+    INVALID_QUANTITY = "INVALID_QUANTITY"
+    ORDER_LIMIT = "ORDER_LIMIT"
+    RESOURCE_NOT_FOUND = "RESOURCE_NOT_FOUND"
+    TRADING_PAUSED = "TRADING_PAUSED"
+
+
+class Refused(Exception):  # noqa: N818  a refusal is an answer of the venue, not an error of ours
+    """The exchange does not take the request and nothing has changed.
+
+    Attributes:
+        code: the venue's error code.
+        message: the venue's text; exact where the reference knows it.
+        reason: what the same finding is called when it meets a triggered order later.
+    """
+
+    def __init__(self, code: Code, message: str, reason: Reason = Reason.UNKNOWN) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.reason = reason
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request to place. Prices and quantities are on the grid already; the door has read the text.
+
+    Attributes:
+        side: BUY or SELL.
+        lots: quantity; 0 on a market order by quote and on triggers.
+        quote_atoms: market orders only: the quote to spend at most (BUY) or to receive about (SELL); 0 = by `lots`.
+        ticks: limit price; 0 on market orders.
+        client_id: u32 of the account's choice, or None.
+        self_trade: None = the exchange's default.
+        trigger_ticks: above 0 makes this a trigger order, with exactly one of `trigger_lots` and `trigger_ppm`.
+        trigger_ppm: share of the position at firing, 1,000,000 = "100%".
+        trigger_by: None = the exchange's default for the kind of market.
+        slippage_ticks / slippage_ppm: market orders: how far from the touch it may reach; at most one of them; None = the market's impact bound only.
+    """
+
+    symbol: str
+    side: int
+    order_type: OrderType = OrderType.LIMIT
+    lots: int = 0
+    quote_atoms: int = 0
+    ticks: int = 0
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    client_id: int | None = None
+    self_trade: SelfTrade | None = None
+    trigger_ticks: int = 0
+    trigger_lots: int = 0
+    trigger_ppm: int = 0
+    trigger_by: TriggerBy | None = None
+    slippage_ticks: int | None = None
+    slippage_ppm: int | None = None
+
+
+class OrderState(msgspec.Struct, kw_only=True, gc=False):
+    """An order as the exchange knows it. What leaves the exchange is a copy, so it does not change under the reader.
+
+    Attributes:
+        order_id: unique on the whole exchange; the door prints it as a decimal text.
+        lots: quantity; 0 on a pending trigger and on a market order by quote that has not met the book yet.
+        quote_atoms: of a market order by quote, what was asked for; of one by lots, an upper estimate at entry; else 0.
+        executed_lots / executed_quote_atoms: filled so far, and the quote that changed hands, fees apart.
+        locked_atoms: spot: what the account's balance holds back for the open rest, quote on a BUY, base on a SELL; 0 on perpetuals.
+        created_us / updated_us: entry, and last change.
+        triggered_us: when the trigger fired; on the child as well. None otherwise.
+        related_id: of a child, its trigger's id.
+        reason: set with EXPIRED and TRIGGER_FAILED.
+    """
+
+    order_id: int
+    account: str
+    symbol: str
+    side: int
+    order_type: OrderType
+    lots: int
+    quote_atoms: int
+    ticks: int
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    client_id: int | None
+    self_trade: SelfTrade
+    trigger_ticks: int
+    trigger_lots: int
+    trigger_ppm: int
+    trigger_by: TriggerBy | None
+    slippage_ticks: int | None
+    slippage_ppm: int | None
+    origin: Origin
+    status: Status
+    created_us: int
+    updated_us: int
+    executed_lots: int = 0
+    executed_quote_atoms: int = 0
+    locked_atoms: int = 0
+    triggered_us: int | None = None
+    related_id: int | None = None
+    reason: Reason | None = None
+
+    @property
+    def open_lots(self) -> int:
+        """What is still to be filled, lots."""
+        return self.lots - self.executed_lots
+
+    @property
+    def is_trigger(self) -> bool:
+        """True on an order that waits for a price, fired or not."""
+        return self.trigger_ticks > 0
+
+    @property
+    def is_live(self) -> bool:
+        """True while it can still be filled, fired or cancelled."""
+        return self.status in LIVE
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One execution of one account's order: a row of its own ledger.
+
+    Attributes:
+        ticks, lots, quote_atoms: price, quantity (> 0) and their product.
+        fee_atoms: paid (> 0) or earned (< 0), in `fee_asset`: base on a spot BUY, else quote.
+        realised_atoms: perpetuals: profit booked to the balance by this fill, fee apart; 0 on spot.
+        trade_id: shared by both sides and the public print.
+    """
+
+    account: str
+    symbol: str
+    order_id: int
+    client_id: int | None
+    trade_id: int
+    side: int
+    ticks: int
+    lots: int
+    quote_atoms: int
+    fee_atoms: int
+    fee_asset: str
+    realised_atoms: int
+    is_maker: bool
+    origin: Origin
+    at_us: int
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's switches. Where the reference (§10) could not establish an answer, the guess is named here and may be turned.
+
+    Attributes:
+        spot_maker_ppm .. perp_taker_ppm: fees, tier 1; negative = rebate. Rounded up to an atom against the payer.
+        liquidation_fee_ppm: instead of the taker fee on each fill of a liquidation.
+        taker_delay_us: how long an order that would take waits before it meets the book; 100,000 on the venue since some time in 2026. 0 = off.
+        client_id_rule: "live" refuses a client id that a live order carries; "forever" one that was ever used.
+        default_self_trade: for orders that name none.
+        default_trigger_by_perp / _spot: for triggers that name none.
+        partial_market_status: EXPIRED or PARTIALLY_FILLED, of a market or IOC order that filled in part and then ended.
+        child_keeps_client_id: whether a fired trigger's child carries the trigger's client id.
+        max_open_orders: live orders of an account in a market; 0 = no limit.
+        imf_floor_ppm: initial margin fraction of every account is at least this: 1 / its leverage limit; 0 = the market's own alone.
+        funding_interval_us: funding falls due at every multiple of it since the epoch.
+    """
+
+    spot_maker_ppm: int = 800
+    spot_taker_ppm: int = 1_000
+    perp_maker_ppm: int = 200
+    perp_taker_ppm: int = 500
+    liquidation_fee_ppm: int = 10_000
+    taker_delay_us: int = 0
+    client_id_rule: str = "live"
+    default_self_trade: SelfTrade = SelfTrade.REJECT_TAKER
+    default_trigger_by_perp: TriggerBy = TriggerBy.MARK
+    default_trigger_by_spot: TriggerBy = TriggerBy.LAST
+    partial_market_status: Status = Status.EXPIRED
+    child_keeps_client_id: bool = False
+    max_open_orders: int = 0
+    imf_floor_ppm: int = 0
+    funding_interval_us: int = 3_600 * US_PER_S
+    first_order_id: int = 8_000_000_001
+    first_trade_id: int = 1
+    first_update_id: int = 1
+    first_position_id: int = 5_000_000_001
+
+    def __post_init__(self) -> None:
+        """Refuse a switch that names no rule. Raises ValueError."""
+        if self.client_id_rule not in {"live", "forever"}:
+            raise ValueError(f"client_id_rule is {self.client_id_rule!r}; it must be 'live' or 'forever'")
+        if self.partial_market_status not in {Status.EXPIRED, Status.PARTIALLY_FILLED}:
+            raise ValueError(f"partial_market_status is {self.partial_market_status!r}; it must be Expired or PartiallyFilled")
+        if self.taker_delay_us < 0 or self.funding_interval_us <= 0:
+            raise ValueError("taker_delay_us must be 0 or more and funding_interval_us above 0")
