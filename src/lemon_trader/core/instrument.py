@@ -139,7 +139,7 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
         if type(text) is str and len(text) <= _FAST_DIGITS and NUMBER.match(text):
             scaled = float(text) * 10.0**decimals
             units = round(scaled)
-            if abs(scaled - units) < 1e-3 and units >= 0:  # noqa: PLR2004  decimals beyond the grid show far above a float's error
+            if abs(scaled - units) < 1e-3 and units >= 0:
                 steps, rest = divmod(units, scale)
                 if not rest and _places(text) <= decimals:
                     return steps
@@ -191,7 +191,7 @@ def instrument(
 
 
 def within_ppm(value: int, factor_ppm: int) -> int:
-    """value x factor, floored; helper of the price bands."""
+    """Value x factor, floored; helper of the price bands."""
     return value * factor_ppm // PPM
 
 

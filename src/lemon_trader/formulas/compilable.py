@@ -6,7 +6,7 @@ compiled forms. numba is imported there and nowhere else, so that a live engine 
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ def compiled(function: F) -> F:
         scope = {k: compiled(v) if is_compilable(v) else v for k, v in function.__globals__.items() if k in _names(function)}
         rebound = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
         done = _compiled[function] = numba.njit(rebound)
-    return done  # type: ignore[no-any-return]
+    return cast(F, done)
 
 
 def _names(function: FunctionType) -> set[str]:

@@ -1,0 +1,217 @@
+"""Limits in the send path: every place passes here, counted with everything that may still fill.
+
+UNKNOWN counts as live and as filled, whichever is worse: its open rest stays in the sums until its end is proven. A missing input
+means no new exposure. Orders that reduce may pass the loss limits, never the collar.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lemon_trader.core.diff import PLACE
+from lemon_trader.core.reasons import (
+    LIMIT_BUDGET,
+    LIMIT_COLLAR,
+    LIMIT_NOTIONAL,
+    LIMIT_ORDERS,
+    LIMIT_POSITION,
+    LIMIT_QTY,
+    LIMIT_RATE,
+    MASKED,
+    MISSING_INPUT,
+    NONE,
+    OUT_OF_BAND,
+    WAIT_FUNDS,
+)
+from lemon_trader.core.units import ACTIVE, BUY, EXIT, LAYER, PPM, QUOTE, REBALANCE, STOP, TAKE, TRIGGER
+from lemon_trader.formulas.compilable import compilable
+
+RATE_UNIT: Final = 1_000_000  # one order in the rate bucket's own units
+
+
+@dataclass(slots=True)
+class Limits:
+    """Limits of one market, and what they are counted against.
+
+    Attributes:
+        order_lots_max / order_notional_max: of one order; 0 = none. Notional in quote atoms.
+        collar_ppm: how far through the touch an opening order may reach; exit_collar_ppm: an EXIT or STOP.
+        orders_max: resting at once in this market, triggers included.
+        position_notional_max: worst-case position at the order's price, quote atoms; 0 = none.
+        budget_atoms: what is held at cost + working + next never exceeds it.
+        rate_tokens: orders that may be sent now, in RATE_UNIT; rate_reserve: kept back for closing orders.
+        mode: what the account may do.
+        exit_masked: 1 when the mode cancels the EXIT too (kill, flatten).
+    """
+
+    order_lots_max: int = 0
+    order_notional_max: int = 0
+    collar_ppm: int = 10_000
+    exit_collar_ppm: int = 30_000
+    orders_max: int = 64
+    position_notional_max: int = 0
+    budget_atoms: int = 0
+    rate_tokens: int = 0
+    rate_reserve: int = 0
+    mode: int = ACTIVE
+    exit_masked: int = 0
+
+
+@compilable
+def is_closing(role: int) -> int:
+    """1 for roles that only reduce what is held."""
+    return 1 if role in (EXIT, STOP) else 0
+
+
+@compilable
+def is_masked(role: int, mode: int, exit_masked: int) -> int:
+    """1 when the mode lets no order of this role rest; `architecture.md` §4."""
+    if role in (QUOTE, LAYER, REBALANCE):
+        return 1 if mode != ACTIVE else 0
+    if role == EXIT:
+        return exit_masked
+    return 0
+
+
+@compilable
+def mask(out: Any, used: int, limits: Any) -> int:
+    """Drop the rows that the mode forbids; the number of rows left, header included. Order is kept."""
+    if limits.mode == ACTIVE and limits.exit_masked == 0:
+        return used
+    left = 1
+    for i in range(1, used):
+        row = out[i]
+        if is_masked(row.role, limits.mode, limits.exit_masked):
+            continue
+        if left != i:
+            to = out[left]
+            to.slot = row.slot
+            to.generation = row.generation
+            to.role = row.role
+            to.side = row.side
+            to.kind = row.kind
+            to.flags = row.flags
+            to.price_ticks = row.price_ticks
+            to.trigger_ticks = row.trigger_ticks
+            to.qty_lots = row.qty_lots
+            to.tolerance_ticks = row.tolerance_ticks
+            to.tolerance_ppm = row.tolerance_ppm
+        left += 1
+    return left
+
+
+@compilable
+def collar_ticks(view: Any, side: int, ppm: int) -> int:
+    """The farthest price that an order of this side may name: through the touch by `ppm`, rounded inwards. 0 = no touch, no price."""
+    if side == BUY:
+        return view.ask_ticks * (PPM + ppm) // PPM if view.ask_ticks > 0 else 0
+    return -(-view.bid_ticks * (PPM - ppm) // PPM) if view.bid_ticks > 0 else 0
+
+
+@compilable
+def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: Any, actions: Any, done: int) -> int:
+    """Withhold the places that a limit forbids: `what` becomes 0 and the row's reason says which. The number left to send."""
+    buys = 0  # lots that may still be bought, and what they would cost
+    sells = 0
+    buys_cost = 0
+    sells_worth = 0
+    for k in range(count):
+        order = orders[k]
+        if order.kind == TRIGGER:
+            continue  # reduce-only: it can only shrink what is held
+        worth = order.open_lots * order.price_ticks * view.tick_lot_atoms
+        if order.side == BUY:
+            buys += order.open_lots
+            buys_cost += worth
+        else:
+            sells += order.open_lots
+            sells_worth += worth
+    resting = count
+    tokens = limits.rate_tokens
+    left = 0
+    for n in range(done):
+        action = actions[n]
+        if action.what != PLACE:
+            left += 1
+            continue
+        row = out[action.index]
+        closing = is_closing(row.role)
+        qty = action.qty_lots
+        price = row.trigger_ticks if row.kind == TRIGGER else row.price_ticks
+        notional = qty * price * view.tick_lot_atoms
+        why = NONE
+        figure = 0
+        if is_masked(row.role, limits.mode, limits.exit_masked):
+            why = MASKED
+            figure = limits.mode
+        elif not closing and (view.fresh == 0 or view.may_open == 0):
+            why = MISSING_INPUT
+        elif limits.order_lots_max > 0 and qty > limits.order_lots_max and not closing:
+            why = LIMIT_QTY
+            figure = limits.order_lots_max
+        elif limits.order_notional_max > 0 and notional > limits.order_notional_max and not closing:
+            why = LIMIT_NOTIONAL
+            figure = notional
+        elif resting >= limits.orders_max and not closing:
+            why = LIMIT_ORDERS
+            figure = resting
+        elif tokens < RATE_UNIT or (not closing and tokens < RATE_UNIT + limits.rate_reserve):
+            why = LIMIT_RATE
+            figure = tokens // RATE_UNIT
+        if why == NONE and row.kind != TRIGGER:
+            edge = collar_ticks(view, row.side, limits.exit_collar_ppm if closing else limits.collar_ppm)
+            if edge == 0 and row.kind == TAKE:
+                why = MISSING_INPUT
+            elif edge > 0 and (row.price_ticks - edge) * row.side > 0:
+                why = LIMIT_COLLAR
+                figure = edge
+            elif view.low_ticks > 0 and row.price_ticks < view.low_ticks:
+                why = OUT_OF_BAND
+                figure = view.low_ticks
+            elif view.high_ticks > 0 and row.price_ticks > view.high_ticks:
+                why = OUT_OF_BAND
+                figure = view.high_ticks
+        if why == NONE and not closing:
+            if row.side == BUY:
+                long_after = position.lots + buys + qty
+                at_risk = (long_after if view.is_perp or long_after > 0 else qty) * price * view.tick_lot_atoms
+                held = position.cost_atoms if position.lots > 0 or not view.is_perp else 0
+                spent = held + buys_cost + notional
+                opens = long_after > 0
+            else:
+                short_after = sells + qty - position.lots
+                at_risk = short_after * price * view.tick_lot_atoms
+                held = position.cost_atoms if position.lots < 0 else 0
+                spent = held + sells_worth + notional
+                if position.lots > 0:  # what is held is sold first: only the rest opens a short
+                    spent -= position.lots * price * view.tick_lot_atoms
+                opens = view.is_perp == 1 and short_after > 0
+            if opens:
+                if limits.position_notional_max > 0 and at_risk > limits.position_notional_max:
+                    why = LIMIT_POSITION
+                    figure = at_risk
+                elif limits.budget_atoms > 0 and spent > limits.budget_atoms:
+                    why = LIMIT_BUDGET
+                    figure = spent
+                elif row.side == BUY and not view.is_perp and notional > position.free_quote_atoms:
+                    why = WAIT_FUNDS
+                    figure = position.free_quote_atoms
+        if why != NONE:
+            action.what = 0
+            action.reason = why
+            action.figure = figure
+            row.reason = why
+            row.figure = figure
+            continue
+        tokens -= RATE_UNIT
+        resting += 1
+        left += 1
+        if row.kind != TRIGGER:
+            if row.side == BUY:
+                buys += qty
+                buys_cost += notional
+                position.free_quote_atoms -= notional
+            else:
+                sells += qty
+                sells_worth += notional
+    limits.rate_tokens = tokens
+    return left

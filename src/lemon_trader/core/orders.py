@@ -1,0 +1,239 @@
+"""The life of our orders in one market, as a table.
+
+An order is in one of eleven states (`architecture.md` §2). A terminal state is entered only on the venue's positive word, and only
+when every fill that the venue says it had is booked: an end that runs ahead of its fills would look like room for another order. What
+the venue says outside the table is kept raw and makes the order UNKNOWN; what we may not do ourselves raises `IllegalTransition`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lemon_trader.core.records import SLOTS, Working
+from lemon_trader.core.units import (
+    ARMED,
+    CANCELLED,
+    CANCELLING,
+    EXPIRED,
+    FILLED,
+    FIRST_TERMINAL,
+    IN_FLIGHT,
+    PROVEN_ABSENT,
+    REJECTED,
+    STATE_NAMES,
+    TRIGGER,
+    UNKNOWN,
+    WORKING,
+)
+
+TOMBSTONE_US: Final = 24 * 3600 * 1_000_000
+_ANY: Final = frozenset(range(IN_FLIGHT, PROVEN_ABSENT + 1))
+
+# From each state, where the next fact may take an order. IN_FLIGHT may go anywhere; every non-terminal state may go UNKNOWN.
+TRANSITIONS: Final[dict[int, frozenset[int]]] = {
+    IN_FLIGHT: _ANY,
+    WORKING: _ANY - {PROVEN_ABSENT, ARMED, IN_FLIGHT},
+    ARMED: _ANY - {PROVEN_ABSENT, IN_FLIGHT},
+    CANCELLING: _ANY - {PROVEN_ABSENT, IN_FLIGHT},
+    UNKNOWN: _ANY - {IN_FLIGHT},
+    PROVEN_ABSENT: frozenset({WORKING, FILLED, ARMED, CANCELLED, EXPIRED}),  # the venue surprises us: the tombstone catches it
+    FILLED: frozenset({FILLED}),
+    CANCELLED: frozenset({WORKING, FILLED, CANCELLED, EXPIRED}),  # a live order under this id proves the end wrong
+    EXPIRED: frozenset({WORKING, FILLED, CANCELLED, EXPIRED}),
+    REJECTED: frozenset({WORKING, FILLED, ARMED, CANCELLED, EXPIRED}),
+}
+
+
+class IllegalTransition(AssertionError):
+    """A change of our own making that the table does not know: a fault of the program."""
+
+
+@dataclass(slots=True)
+class Order(Working):
+    """One attempt and what became of it; the first fields are what the diff sees (`records.Working`).
+
+    Attributes:
+        client_id: ours; negative for a child that a trigger made, which carries none.
+        order_id: the venue's; "" until known.
+        qty_lots: of this attempt; filled_lots: booked; stated_lots: what the venue says is filled, >= filled_lots.
+        ending: terminal state that the venue told while fills were missing; 0 = none.
+        expires_us: exchange time after which the edge refuses the attempt.
+        lease: 1 when "not found" proves nothing before the lease ends (UNKNOWN, or cancelled before acknowledged).
+        unknown_us: engine time since when it is UNKNOWN; 0 = it is not.
+        fence_us: engine time of a definite "not found" after the lease; 0 = none yet.
+        ended_us: engine time of the end; 0 = lives.
+        missing: reads in a row that did not find it where it should be.
+    """
+
+    client_id: int = 0
+    order_id: str = ""
+    qty_lots: int = 0
+    filled_lots: int = 0
+    stated_lots: int = 0
+    ending: int = 0
+    expires_us: int = 0
+    lease: int = 0
+    unknown_us: int = 0
+    fence_us: int = 0
+    fence_sent_us: int = 0
+    ended_us: int = 0
+    missing: int = 0
+    venue_reason: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Not known to have ended."""
+        return self.state < FIRST_TERMINAL
+
+
+class OrderTable:
+    """Orders of one market by client id and by the venue's id; sums per slot that outlive the orders.
+
+    Attributes:
+        live: orders that are not known to have ended, oldest first.
+        generation / filled / filled_ever / sent_us: per slot, as `View` names them.
+    """
+
+    __slots__ = ("_by_client", "_by_order", "_tombs", "filled", "filled_ever", "generation", "live", "sent_us")
+
+    def __init__(self) -> None:
+        self.live: list[Order] = []
+        self.generation = [-1] * SLOTS
+        self.filled = [0] * SLOTS
+        self.filled_ever = [0] * SLOTS
+        self.sent_us = [0] * SLOTS
+        self._by_client: dict[int, Order] = {}
+        self._by_order: dict[str, Order] = {}
+        self._tombs: dict[int, Order] = {}  # insertion order is the order of ending
+
+    def __iter__(self) -> Iterator[Order]:
+        return iter(self._by_client.values())
+
+    def find(self, client_id: int, order_id: str) -> Order | None:
+        """The order by either name; the venue's id decides where both are given, because a client id may be echoed late."""
+        return (self._by_order.get(order_id) if order_id else None) or self._by_client.get(client_id)
+
+    def add(self, order: Order) -> None:
+        """Take in a new attempt or an adopted order."""
+        if order.client_id in self._by_client:
+            raise IllegalTransition(f"client id {order.client_id} is used twice")
+        self._by_client[order.client_id] = order
+        self.live.append(order)
+        if order.order_id:
+            self._by_order[order.order_id] = order
+        slot = order.slot
+        if 0 <= slot < SLOTS:
+            if order.generation > self.generation[slot]:
+                self.generation[slot] = order.generation
+                self.filled[slot] = 0
+            self.sent_us[slot] = max(self.sent_us[slot], order.sent_us)
+
+    def name(self, order: Order, order_id: str) -> None:
+        """Note the venue's id of an order."""
+        if order_id and order.order_id != order_id:
+            order.order_id = order_id
+            self._by_order[order_id] = order
+
+    def move(self, order: Order, state: int, ts_us: int) -> None:
+        """Change an order's state by a fact of the venue's. A terminal state waits in `ending` for the fills that belong to it."""
+        if state >= FIRST_TERMINAL and state not in (PROVEN_ABSENT, REJECTED) and order.filled_lots < order.stated_lots:
+            order.ending = state
+            return
+        if state == order.state:
+            return
+        if state not in TRANSITIONS[order.state]:
+            if order.state >= FIRST_TERMINAL:
+                return  # old news about an order that has ended
+            state = UNKNOWN
+        if order.state >= FIRST_TERMINAL and state < FIRST_TERMINAL:
+            order.ended_us = 0
+            self._tombs.pop(order.client_id, None)
+            self.live.append(order)
+        if state == UNKNOWN:
+            order.unknown_us = order.unknown_us or ts_us
+            order.lease = 1
+        elif state in (WORKING, ARMED):
+            order.unknown_us = 0
+            order.lease = 0
+            order.fence_us = 0
+            order.acked = 1
+            order.missing = 0
+            if order.cancel_us and order.state == CANCELLING:
+                state = CANCELLING  # a cancel once sent is never taken back
+        ended = state >= FIRST_TERMINAL
+        was_live = order.state < FIRST_TERMINAL
+        order.state = state
+        if ended:
+            order.unknown_us = 0
+            order.open_lots = 0 if state == FILLED else max(0, order.qty_lots - order.filled_lots)
+            order.ended_us = ts_us
+            if was_live:
+                self.live.remove(order)
+                self._tombs[order.client_id] = order
+
+    def sent_cancel(self, order: Order, ts_us: int, *, fence: bool) -> None:
+        """A cancel leaves for it."""
+        if order.state >= FIRST_TERMINAL:
+            raise IllegalTransition(f"cancel of order {order.client_id}, which is {STATE_NAMES[order.state]}")
+        order.cancel_us = ts_us
+        if fence or order.state == UNKNOWN:
+            order.fence_sent_us = ts_us
+            return
+        if not order.acked:
+            order.lease = 1  # "not found" may only mean "not yet": it keeps the lease of an UNKNOWN
+        order.state = CANCELLING
+
+    def book(self, order: Order, qty_lots: int, ts_us: int) -> None:
+        """Count an execution of it."""
+        order.filled_lots += qty_lots
+        order.stated_lots = max(order.stated_lots, order.filled_lots)
+        order.open_lots = max(0, order.qty_lots - order.filled_lots)
+        slot = order.slot
+        if 0 <= slot < SLOTS:
+            self.filled_ever[slot] += qty_lots
+            if order.generation == self.generation[slot]:
+                self.filled[slot] += qty_lots
+        if order.state in (IN_FLIGHT, UNKNOWN) or order.state in (PROVEN_ABSENT, REJECTED):
+            self.move(order, WORKING, ts_us)
+        if order.ending and order.filled_lots >= order.stated_lots:
+            ending, order.ending = order.ending, 0
+            self.move(order, ending, ts_us)
+        elif order.qty_lots and order.filled_lots >= order.qty_lots and order.kind != TRIGGER:
+            self.move(order, FILLED, ts_us)
+
+    def resize(self, order: Order, qty_lots: int) -> None:
+        """The venue shrank it (reduce-only)."""
+        order.qty_lots = qty_lots
+        order.open_lots = max(0, qty_lots - order.filled_lots)
+
+    def forget(self, before_us: int) -> None:
+        """Drop what ended longer ago than the tombstone."""
+        while self._tombs:
+            client_id, order = next(iter(self._tombs.items()))
+            if order.ended_us >= before_us:
+                return
+            del self._tombs[client_id]
+            self._by_client.pop(client_id, None)
+            self._by_order.pop(order.order_id, None)
+
+    def image(self) -> dict[str, Any]:
+        """Everything, for a checkpoint."""
+        from lemon_trader.core.records import as_row  # noqa: PLC0415  only checkpoints need it
+
+        return {
+            "orders": [list(as_row(o)) for o in self._by_client.values()],
+            "slots": [self.generation, self.filled, self.filled_ever, self.sent_us],
+        }
+
+    def restore(self, image: dict[str, Any]) -> None:
+        """Become what `image` was taken of."""
+        for values in image["orders"]:
+            order = Order(*values)
+            self._by_client[order.client_id] = order
+            if order.order_id:
+                self._by_order[order.order_id] = order
+            if order.is_live:
+                self.live.append(order)
+            else:
+                self._tombs[order.client_id] = order
+        self.generation, self.filled, self.filled_ever, self.sent_us = (list(x) for x in image["slots"])
