@@ -10,9 +10,9 @@ PURE = {"formulas", "core", "strategies", "exchanges", "matching"}
 
 # Everything that a pure room may import besides the program itself.
 PURE_IMPORTS = {
-    "__future__", "base64", "bisect", "binascii", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum", "functools",
-    "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "re", "struct", "sys", "types", "typing", "urllib.parse",
-    "msgspec", "nacl", "numba", "numpy",
+    "__future__", "base64", "bisect", "binascii", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum",
+    "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "re", "struct", "sys", "types", "typing",
+    "urllib.parse", "msgspec", "nacl", "numba", "numpy",
 }  # fmt: skip
 
 # Calls that would reach the world without an import.

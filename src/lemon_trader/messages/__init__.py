@@ -1,1 +1,1 @@
-"""The texts that people read, by language."""
+"""The texts that people read, by language: stable ids, gettext catalogues, and how wide a text is on a terminal."""

@@ -1,0 +1,119 @@
+"""Where settings come from: flags before environment before file before default, each remembered with its origin."""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from lemon_trader.config.errors import BadSetting
+from lemon_trader.config.values import nearest
+
+PREFIX: Final = "LEMON_TRADER_"
+NOT_SETTINGS: Final = frozenset({"LEMON_TRADER_DATA"})  # the folder of recordings, which tests and research read
+FILE_BYTES_MAX: Final = 1_000_000
+KEY_WORDS: Final = frozenset({"api_key", "secret_key", "backpack_key", "backpack_secret"})
+PAIR_TABLE: Final = "pair"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value as it was written, and what to call the place where it stands."""
+
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file, read and not yet checked: its top level, and its `[[pair]]` tables."""
+
+    path: Path
+    top: Mapping[str, object] = field(default_factory=dict)
+    pairs: Sequence[Mapping[str, object]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What was given, from the strongest layer to the weakest. Flags are keyed by parameter name; None = not given.
+
+    Attributes:
+        flag_words: what a person typed for a parameter name, `--spread` for `spread_pct`.
+    """
+
+    flags: Mapping[str, object]
+    environment: Mapping[str, str]
+    file: SettingsFile | None
+    flag_words: Mapping[str, str]
+
+    def find(self, name: str, pair: Mapping[str, object] | None = None) -> Given | None:
+        """The strongest value given for `name`; `pair` is the `[[pair]]` table to ask before the file's top level."""
+        if self.flags.get(name) is not None:
+            return Given(self.flags[name], self.flag_words.get(name, name))
+        variable = variable_of(name)
+        if self.environment.get(variable):
+            return Given(self.environment[variable], variable)
+        if self.file is not None:
+            for table in (pair or {}, self.file.top):
+                if name in table:
+                    return Given(table[name], f"{self.file.path}: {name}")
+        return None
+
+    def collect(self, names: Iterable[str], pair: Mapping[str, object] | None = None) -> dict[str, Given]:
+        """What was given for each of these names."""
+        found = {name: self.find(name, pair) for name in names}
+        return {name: given for name, given in found.items() if given is not None}
+
+
+def variable_of(name: str) -> str:
+    """The environment's name of a setting: `spread_pct` is LEMON_TRADER_SPREAD_PCT."""
+    return PREFIX + name.upper()
+
+
+def read_file(path: Path) -> SettingsFile:
+    """The settings file at `path`.
+
+    Raises:
+        BadSetting: not readable, not TOML (with the line), holding keys, or of another shape.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise BadSetting("file.unreadable", file=path, reason=error.strerror or type(error).__name__) from error
+    if len(raw) > FILE_BYTES_MAX:
+        raise BadSetting("file.too-large", file=path, bytes=FILE_BYTES_MAX)
+    try:
+        top = tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSetting("file.not-toml", file=path, reason=str(error)[:200]) from error
+    pairs = top.pop(PAIR_TABLE, [])
+    if not isinstance(pairs, list) or not all(isinstance(pair, dict) for pair in pairs):
+        raise BadSetting("file.pair-shape", file=path)
+    for table in (top, *pairs):
+        for word in table:
+            if word.lower() in KEY_WORDS:
+                raise BadSetting("file.holds-keys", file=path, name=word)
+    return SettingsFile(path, top, tuple(pairs))
+
+
+def refuse_unknown_variables(environment: Mapping[str, str], known: Iterable[str]) -> list[BadSetting]:
+    """A refusal for each variable that has our prefix and no setting."""
+    variables = {variable_of(name) for name in known}
+    strangers = sorted(v for v in environment if v.startswith(PREFIX) and v not in variables and v not in NOT_SETTINGS)
+    return [refuse_unknown(variable, variables, "environment") for variable in strangers]
+
+
+def refuse_unknown_keys(table: Mapping[str, object], known: Iterable[str], place: str) -> list[BadSetting]:
+    """A refusal for each key of a file's table that is no setting."""
+    names = set(known)
+    return [refuse_unknown(key, names, place) for key in table if key not in names]
+
+
+def refuse_unknown(word: str, known: Iterable[str], place: object) -> BadSetting:
+    """The refusal of a name that is no setting, with the nearest that is."""
+    likely = nearest(word, known)
+    if likely is None:
+        return BadSetting("setting.unknown", name=word, place=place)
+    return BadSetting("setting.unknown.meant", name=word, place=place, likely=likely)
