@@ -1,0 +1,304 @@
+"""What one market wants now: view, `targets`, mask, diff, limits; and the turn's record of it.
+
+`decide` reads the state and writes only working room; what it decided becomes fact when the shell has journalled the `Decided` record and
+folds it back with `step`.
+"""
+
+from typing import Final
+
+from lemon_trader.core.commands import Cancel, Command, Place
+from lemon_trader.core.diff import CANCEL, PLACE, diff, fill_slots
+from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
+from lemon_trader.core.instrument import within_ppm
+from lemon_trader.core.limits import RATE_UNIT, collar_ticks, mask, review
+from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, MarketState
+from lemon_trader.core.orders import Order
+from lemon_trader.core.reasons import (
+    BELOW_MIN,
+    KEPT_SETTLING,
+    LIMIT_BUDGET,
+    LIMIT_COLLAR,
+    LIMIT_NOTIONAL,
+    LIMIT_POSITION,
+    LIMIT_RATE,
+    MISSING_INPUT,
+    NAMES,
+    OUT_OF_BAND,
+    OWN_CROSS,
+    WAIT_COINS,
+    WAIT_FUNDS,
+    WAIT_RETRY,
+)
+from lemon_trader.core.records import STOP_SLOT, copy_into, pack, write_band
+from lemon_trader.core.state import SKEW_MARGIN_US, AccountState
+from lemon_trader.core.units import ACTIVE, BUY, HALTED, REDUCE_ONLY, SELL, STOP, TAKE, UNKNOWN, US_PER_S
+
+FENCE_AGAIN_US: Final = 2 * US_PER_S
+RATE_PER_US: Final = 15  # 900 orders a minute of the account's 2,000 requests
+RATE_BURST: Final = 150 * RATE_UNIT
+RATE_RESERVE: Final = 30 * RATE_UNIT
+OLD_BOOK_US: Final = 5 * US_PER_S  # a refusal waits no longer than this for a book that may have nothing to say
+DAY_US: Final = 86_400 * US_PER_S
+# What was withheld is looked at again with every price.
+BAND_BREAKERS: Final = frozenset(
+    {
+        WAIT_RETRY,
+        WAIT_COINS,
+        BELOW_MIN,
+        OWN_CROSS,
+        OUT_OF_BAND,
+        MISSING_INPUT,
+        LIMIT_COLLAR,
+        LIMIT_NOTIONAL,
+        LIMIT_POSITION,
+        LIMIT_BUDGET,
+        LIMIT_RATE,
+        WAIT_FUNDS,
+    }
+)
+
+
+def prepare(state: AccountState, market: MarketState, now_us: int) -> None:
+    """Write the market's view and position for this moment."""
+    v, m, i = market.view, market, market.instrument
+    table = m.orders
+    v.now_us = now_us
+    v.generation, v.filled, v.filled_ever, v.sent_us = table.generation, table.filled, table.filled_ever, table.sent_us
+    fill_slots(v, table.live, len(table.live))
+    _retries(m, now_us)
+    v.volatility_ppm, v.fall_ppm = m.sigma_ppm, m.fell_ppm
+    v.confirmed_ticks = m.confirmed_ticks
+    v.low_ticks, v.high_ticks = _bounds(m)
+    v.fresh = int(is_fresh(state, m, now_us))
+    v.may_open = int(state.mode == ACTIVE and not m.frozen and state.has_anchor)
+    p, ledger = m.position, m.ledger
+    p.lots, p.base_atoms, p.cost_atoms = ledger.lots, ledger.base_atoms, ledger.cost_atoms
+    available, _ = state.balances.get(i.quote, (0, 0))
+    p.free_quote_atoms = available
+    if i.is_perp:
+        p.sellable_lots = abs(p.lots)
+    else:
+        held = max(0, p.base_atoms)
+        if i.base in state.balances:
+            total = sum(state.balances[i.base])
+            for row in m.foreign:
+                if row.side == SELL and not row.is_trigger:
+                    total -= (row.qty_lots - row.filled_lots) * i.lot_atoms
+            held = min(held, max(0, total))
+        p.sellable_lots = held // i.lot_atoms
+        for order in table.live:
+            if order.side == BUY and not order.acked:
+                p.free_quote_atoms -= order.open_lots * order.price_ticks * i.tick_lot_atoms
+    p.budget_atoms = m.binding.budget_atoms if m.binding is not None else 0
+
+
+def is_fresh(state: AccountState, market: MarketState, now_us: int) -> bool:
+    """Whether every input of new exposure is young and believed."""
+    v = market.view
+    return (
+        market.book.valid
+        and 0 < v.bid_ticks < v.ask_ticks
+        and state.public_up
+        and now_us - state.public_us <= FEED_AGE_US
+        and now_us - state.account_us <= ACCOUNT_AGE_US
+        and (not market.instrument.is_perp or (market.mark_ticks > 0 and now_us - market.mark_us <= MARK_AGE_US))
+        and not (market.doubt_us and not market.confirmed_ticks)
+        and state.venue_status == "Ok"
+        and market.instrument.book_state in OPEN_STATES
+    )
+
+
+def decide(state: AccountState, market: MarketState, now_us: int, expires_us: int) -> tuple[Decided | None, list[Command]]:
+    """The record of this market's turn and the commands that it sends; (None, []) when nothing changed.
+
+    `expires_us`: exchange time after which a command signed now is refused.
+    """
+    market.asked = False
+    prepare(state, market, now_us)
+    v, p, binding = market.view, market.position, market.binding
+    used = 1
+    view_bytes = position_bytes = memory_bytes = b""
+    if binding is not None:
+        copy_into(binding.memory, binding.spare)
+        used = binding.targets(binding.params, v, p, binding.spare, market.out)
+        if used <= 0:
+            market.frozen = market.frozen or "STRATEGY_FAULT"
+            state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name)
+            used = 1
+            write_band(market.out, 0, 0, 0)
+        elif binding.spare != binding.memory:
+            memory_bytes = pack(binding.spare)
+            binding.memory, binding.spare = binding.spare, binding.memory
+    else:
+        write_band(market.out, 0, 0, 0)
+    limits = market.limits
+    limits.mode, limits.exit_masked = state.mode, int(state.exit_masked)
+    used = mask(market.out, used, limits)
+    if state.flatten:
+        used = _flatten_row(market, used)
+    market.rows_used = used
+    orders = market.orders.live
+    done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
+    fences = _fences(state, market, now_us)
+    if done or fences or memory_bytes:
+        view_bytes, position_bytes = pack(v), pack(p)
+    if done:
+        _refill(state, now_us)
+        limits.rate_tokens, limits.rate_reserve = state.rate_tokens, RATE_RESERVE
+        limits.budget_atoms = p.budget_atoms
+        review(market.out, orders, len(orders), v, p, limits, market.actions, done)
+        state.rate_tokens = limits.rate_tokens
+    _write_band(market, used, now_us)
+    commands, attempts, cancels = _commands(state, market, done, now_us, expires_us)
+    for order in fences:
+        cancels.append(CancelAttempted(now_us, market.instrument.symbol, order.client_id, "FENCE"))
+        commands.append(Cancel(market.instrument.symbol, order.client_id, order.order_id))
+    if not commands and not memory_bytes:
+        return None, []
+    return Decided(now_us, market.instrument.symbol, view_bytes, position_bytes, memory_bytes, tuple(attempts), tuple(cancels)), commands
+
+
+def risk(state: AccountState, now_us: int) -> list[Event]:
+    """Anchors that are due, and the latch when a loss limit is passed. Nothing while something held cannot be valued."""
+    pnl = state.net_pnl()
+    if pnl is None:
+        return []
+    events: list[Event] = []
+    day = now_us // DAY_US
+    if not state.has_anchor or day != state.day:
+        return [Anchor(now_us, "day", pnl, day)]
+    if pnl > state.peak_pnl and (not state.drawdown_max or (pnl - state.peak_pnl) * 100 >= state.drawdown_max):
+        events.append(Anchor(now_us, "peak", pnl, day))
+    if state.mode != HALTED:
+        lost, fallen = state.day_pnl - pnl, state.peak_pnl - pnl
+        if state.day_loss_max and lost >= state.day_loss_max:
+            events.append(Latched(now_us, HALTED, "DAILY_LOSS", f"{lost} >= {state.day_loss_max}"))
+        elif state.drawdown_max and fallen >= state.drawdown_max:
+            events.append(Latched(now_us, HALTED, "DRAWDOWN", f"{fallen} >= {state.drawdown_max}"))
+    return events
+
+
+def _commands(
+    state: AccountState, market: MarketState, done: int, now_us: int, expires_us: int
+) -> tuple[list[Command], list[Attempted], list[CancelAttempted]]:
+    commands: list[Command] = []
+    attempts: list[Attempted] = []
+    cancels: list[CancelAttempted] = []
+    symbol = market.instrument.symbol
+    orders = market.orders.live
+    client_id = state.next_id
+    for n in range(done):
+        action = market.actions[n]
+        if action.what == CANCEL:
+            order = orders[action.index]
+            cancels.append(CancelAttempted(now_us, symbol, order.client_id, NAMES[action.reason]))
+            commands.append(Cancel(symbol, order.client_id, order.order_id))
+        elif action.what == PLACE:
+            if client_id >= state.ids_end:
+                raise AssertionError("client ids must be reserved before a turn")
+            row = market.out[action.index]
+            commands.append(Place(symbol, client_id, row.side, row.kind, row.flags, row.price_ticks, row.trigger_ticks, action.qty_lots))
+            attempts.append(
+                Attempted(
+                    now_us,
+                    symbol,
+                    client_id,
+                    row.slot,
+                    row.generation,
+                    row.role,
+                    row.side,
+                    row.kind,
+                    row.flags,
+                    row.price_ticks,
+                    row.trigger_ticks,
+                    action.qty_lots,
+                    row.qty_lots,
+                    expires_us,
+                )  # fmt: skip
+            )
+            client_id += 1
+    return commands, attempts, cancels
+
+
+def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order]:
+    """Unknown orders whose lease has ended and that no definite answer has fenced yet."""
+    return [
+        order
+        for order in market.orders.live
+        if order.state == UNKNOWN
+        and not order.fence_us
+        and state.venue_us > order.expires_us + SKEW_MARGIN_US
+        and (not order.fence_sent_us or now_us - order.fence_sent_us >= FENCE_AGAIN_US)
+    ]
+
+
+def _flatten_row(market: MarketState, used: int) -> int:
+    """Add a STOP by TAKE for everything held, where the strategy wrote none; `flatten` sells whatever strategy is bound."""
+    for i in range(1, used):
+        if market.out[i].slot == STOP_SLOT:
+            return used
+    v, p = market.view, market.position
+    side = SELL if p.lots >= 0 else BUY
+    price = collar_ticks(v, side, market.limits.exit_collar_ppm)
+    if p.sellable_lots < v.min_lots or price <= 0:
+        return used
+    row = market.out[used]
+    row.slot, row.generation, row.role, row.kind = STOP_SLOT, max(0, v.generation[STOP_SLOT]), STOP, TAKE
+    row.side, row.price_ticks, row.trigger_ticks = side, price, 0
+    row.flags = REDUCE_ONLY if v.is_perp else 0
+    filled = v.filled[STOP_SLOT] if v.generation[STOP_SLOT] >= 0 else 0
+    row.qty_lots = filled + p.sellable_lots
+    row.tolerance_ticks = row.tolerance_ppm = 0
+    return used + 1
+
+
+def _write_band(market: MarketState, used: int, now_us: int) -> None:
+    """Where and until when this answer holds. What was withheld narrows it to nothing; what settles has a time."""
+    head = market.out[0]
+    low, high, wake = head.price_ticks, head.trigger_ticks, head.qty_lots
+    for i in range(1, used):
+        row = market.out[i]
+        if row.reason in BAND_BREAKERS:
+            low = high = 0
+        elif row.reason == KEPT_SETTLING:
+            wake = min(wake, now_us + row.figure) if wake else now_us + row.figure
+    market.band_low, market.band_high, market.wake_us = low, high, wake
+
+
+def _retries(market: MarketState, now_us: int) -> None:
+    """Free the slots whose wait is over: the time has passed, and the book is newer than the refusal's (or had long enough to be)."""
+    shown = market.view.retry_us
+    for slot, until in enumerate(market.retry_us):
+        if not until:
+            shown[slot] = 0
+        elif now_us < until:
+            shown[slot] = until
+        elif market.book.last_id > market.retry_book[slot] or now_us >= until + OLD_BOOK_US:
+            market.retry_us[slot] = shown[slot] = 0
+        else:
+            shown[slot] = now_us + 1
+
+
+def _bounds(market: MarketState) -> tuple[int, int]:
+    """Where the venue lets a limit price rest now: absolute bounds, bands around the last price and around the mark."""
+    i = market.instrument
+    low, high = i.min_ticks, i.max_ticks
+    if market.last_ticks > 0:
+        if i.low_ppm:
+            low = max(low, -(-market.last_ticks * i.low_ppm // 1_000_000))
+        if i.high_ppm:
+            high = min(high or 2**62, within_ppm(market.last_ticks, i.high_ppm))
+    if i.is_perp and market.mark_ticks > 0:
+        if i.band_low_ppm:
+            low = max(low, -(-market.mark_ticks * i.band_low_ppm // 1_000_000))
+        if i.band_high_ppm:
+            high = min(high or 2**62, within_ppm(market.mark_ticks, i.band_high_ppm))
+    return low, high
+
+
+def _refill(state: AccountState, now_us: int) -> None:
+    if state.rate_us:
+        state.rate_tokens = min(RATE_BURST, state.rate_tokens + (now_us - state.rate_us) * RATE_PER_US)
+    else:
+        state.rate_tokens = RATE_BURST
+    state.rate_us = now_us

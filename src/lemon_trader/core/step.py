@@ -1,0 +1,543 @@
+"""One fact in: `step(state, event)` changes the state and decides nothing. State is the fold of its events.
+
+Streams are hints and race each other; reads are the truth and lag. Whatever order they come in, the same facts lead to the same state.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from lemon_trader.core.events import (
+    NO_CLIENT_ID,
+    AccountRead,
+    AccountTerms,
+    Anchor,
+    Attempted,
+    BadFact,
+    Balance,
+    BookDelta,
+    BookSnapshot,
+    BookState,
+    CancelAnswered,
+    CashMove,
+    Decided,
+    Event,
+    FeedState,
+    Fill,
+    IdsReserved,
+    LastPrice,
+    Latched,
+    MarkPrice,
+    OrderUpdate,
+    PlaceAccepted,
+    PlaceRefused,
+    PlaceUnknown,
+    PublicTrade,
+    Started,
+    Touch,
+    UserCommand,
+    VenuePosition,
+    VenueStatus,
+    Wake,
+)
+from lemon_trader.core.market import MarketState
+from lemon_trader.core.orders import Order
+from lemon_trader.core.reconcile import apply_read, book_fill, resolve
+from lemon_trader.core.state import SKEW_MARGIN_US, AccountState
+from lemon_trader.core.units import (
+    ACTIVE,
+    ARMED,
+    CANCELLED,
+    CANCELLING,
+    EXPIRED,
+    FILLED,
+    HALTED,
+    IN_FLIGHT,
+    MODE_NAMES,
+    PROVEN_ABSENT,
+    REDUCING,
+    REJECTED,
+    UNKNOWN,
+    US_PER_S,
+    WORKING,
+)
+
+RETRY_US: Final = 200_000  # after a refusal the slot waits for a newer book and at least this long
+PROBE_US: Final = 60 * US_PER_S  # after identical refusals one probe a minute
+IDENTICAL_MAX: Final = 3
+FUNDS_RETRY_US: Final = 10 * US_PER_S
+THROTTLED_US: Final = 2 * US_PER_S
+FUNDS_CODES: Final = ("INSUFFICIENT_FUNDS", "INSUFFICIENT_MARGIN", "MAX_LEVERAGE_REACHED", "POSITION_LIMIT", "ORDER_LIMIT")
+STOPPING_CODES: Final = ("UNAUTHORIZED", "FORBIDDEN", "INVALID_SIGNATURE", "ACCOUNT_DEACTIVATED", "ACCOUNT_LIQUIDATING")
+
+
+def step(state: AccountState, event: Event) -> None:
+    """Fold one event into the state. Facts of markets that are not ours are ignored."""
+    handler = _HANDLERS.get(type(event))
+    if handler is not None:
+        handler(state, event)
+
+
+def _venue_time(state: AccountState, venue_us: int) -> None:
+    state.venue_us = max(state.venue_us, venue_us)
+
+
+# ---- market facts ----
+
+
+def _book_snapshot(state: AccountState, e: BookSnapshot) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    _public(state, e.ts_us, e.venue_us)
+    m.book.snapshot(e)
+    m.touch(e.ts_us)
+
+
+def _book_delta(state: AccountState, e: BookDelta) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    _public(state, e.ts_us, e.venue_us)
+    if not m.book.delta(e):
+        m.asked = True
+    m.touch(e.ts_us)
+
+
+def _touch(state: AccountState, e: Touch) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    _public(state, e.ts_us, e.venue_us)
+    if not m.book.agrees(e):
+        m.book.drop()  # two words of one update id that differ: neither is believed
+        m.touch(e.ts_us)
+        m.asked = True
+
+
+def _trade(state: AccountState, e: PublicTrade) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    _public(state, e.ts_us, e.venue_us)
+    m.last_ticks, m.last_us = e.price_ticks, e.ts_us
+    m.view.last_ticks = e.price_ticks
+
+
+def _last(state: AccountState, e: LastPrice) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    _public(state, e.ts_us, e.venue_us)
+    if e.last_ticks > 0:
+        m.last_ticks, m.last_us = e.last_ticks, e.ts_us
+        m.view.last_ticks = e.last_ticks
+
+
+def _mark(state: AccountState, e: MarkPrice) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    _public(state, e.ts_us, e.venue_us)
+    m.mark_ticks, m.index_ticks, m.mark_us, m.funding_ppb = e.mark_ticks, e.index_ticks, e.ts_us, e.funding_ppb
+    m.view.mark_ticks, m.view.index_ticks = e.mark_ticks, e.index_ticks
+    m.confirm(e.ts_us)
+
+
+def _public(state: AccountState, ts_us: int, venue_us: int) -> None:
+    state.public_us = ts_us
+    state.venue_us = max(state.venue_us, venue_us)
+
+
+def _book_state(state: AccountState, e: BookState) -> None:
+    m = state.markets.get(e.symbol)
+    if m is not None and m.instrument.book_state != e.state:
+        m.instrument = msgspec.structs.replace(m.instrument, book_state=e.state)
+        m.asked = True
+        state.tell(e.ts_us, "alert.book_state", "warn", symbol=e.symbol, state=e.state)
+
+
+def _venue_status(state: AccountState, e: VenueStatus) -> None:
+    if e.status != state.venue_status:
+        state.venue_status = e.status
+        state.want_read = True
+        _ask_all(state)
+        state.tell(e.ts_us, "alert.venue_status", "warn", status=e.status)
+
+
+def _feed(state: AccountState, e: FeedState) -> None:
+    if e.feed == "public":
+        state.public_up = e.up
+        for m in state.markets.values():
+            m.book.drop()
+            m.touch(e.ts_us)
+    else:
+        state.private_up = e.up
+    state.want_read = True  # nothing is replayed: what happened meanwhile is read
+    _ask_all(state)
+
+
+def _bad(state: AccountState, e: BadFact) -> None:
+    state.bad_facts += 1
+    if e.account:
+        state.want_read = True
+    m = state.markets.get(e.symbol)
+    if m is not None and not e.account:
+        m.asked = True
+
+
+# ---- answers ----
+
+
+def _place_accepted(state: AccountState, e: PlaceAccepted) -> None:
+    _venue_time(state, e.venue_us)
+    m = state.markets.get(e.symbol)
+    order = resolve(state, m, e.client_id, e.order_id, "", e.ts_us) if m is not None else None
+    if m is None or order is None:
+        return
+    m.asked = True
+    m.orders.name(order, e.order_id)
+    order.acked = 1
+    order.stated_lots = max(order.stated_lots, e.filled_lots)
+    if order.filled_lots < order.stated_lots:
+        state.want_read = True  # its fills may come by the stream; the read makes sure
+    _clear_refusals(m, order.slot)
+    if order.state in (CANCELLED, EXPIRED, FILLED):
+        return  # the stream was faster than the answer
+    match e.status:
+        case "working":
+            m.orders.move(order, WORKING, e.ts_us)
+        case "armed":
+            m.orders.move(order, ARMED, e.ts_us)
+        case "filled":
+            m.orders.move(order, FILLED, e.ts_us)
+        case "expired" | "cancelled" | "trigger_failed":
+            m.orders.move(order, CANCELLED if e.status == "cancelled" else EXPIRED, e.ts_us)
+            if order.filled_lots + order.stated_lots == 0:
+                _wait(m, order.slot, e.ts_us + RETRY_US)
+        case _:
+            m.orders.move(order, UNKNOWN, e.ts_us)
+            state.want_read = True
+
+
+def _place_refused(state: AccountState, e: PlaceRefused) -> None:
+    m = state.markets.get(e.symbol)
+    order = m.orders.find(e.client_id, "") if m is not None else None
+    if m is None or order is None or not order.is_live:
+        return
+    m.asked = True
+    order.venue_reason = e.code
+    if e.code == "CLIENT_ID_EXISTS" or order.filled_lots > 0 or order.acked:
+        # The venue knows this id: whatever the refusal means, an order may live under it.
+        m.orders.move(order, UNKNOWN, e.ts_us)
+        state.want_read = True
+        return
+    m.orders.move(order, REJECTED, e.ts_us)
+    key = (order.slot, e.code)
+    count = m.refusals[key] = m.refusals.get(key, 0) + 1
+    wait = RETRY_US
+    if e.code in FUNDS_CODES:
+        wait = FUNDS_RETRY_US
+        state.want_read = True
+    elif e.code == "TOO_MANY_REQUESTS":
+        wait = THROTTLED_US
+    if count >= IDENTICAL_MAX and e.code not in ("TOO_MANY_REQUESTS", "NOT_SENT", "EXPIRED"):
+        wait = PROBE_US
+        if count == IDENTICAL_MAX:
+            state.tell(e.ts_us, "alert.refused_again", "warn", symbol=e.symbol, code=e.code, message=e.message, count=count)
+    _wait(m, order.slot, e.ts_us + wait)
+    if e.code in STOPPING_CODES:
+        state.tell(e.ts_us, "alert.refused_account", "grave", code=e.code, message=e.message)
+        m.frozen = e.code
+
+
+def _place_unknown(state: AccountState, e: PlaceUnknown) -> None:
+    m = state.markets.get(e.symbol)
+    order = m.orders.find(e.client_id, "") if m is not None else None
+    if m is None or order is None or not order.is_live or order.acked:
+        return
+    m.asked = True
+    state.want_read = True
+    m.orders.move(order, UNKNOWN, e.ts_us)
+
+
+def _cancel_answered(state: AccountState, e: CancelAnswered) -> None:
+    _venue_time(state, e.venue_us)
+    m = state.markets.get(e.symbol)
+    order = m.orders.find(e.client_id, "") if m is not None else None
+    if m is None or order is None or not order.is_live:
+        return
+    m.asked = True
+    match e.outcome:
+        case "cancelled":
+            order.stated_lots = max(order.stated_lots, e.filled_lots)
+            if order.filled_lots < order.stated_lots:
+                state.want_read = True
+            m.orders.move(order, CANCELLED, e.ts_us)
+        case "not_found":
+            # Never "it was not there": filled, ended by itself, or not there *yet*. The histories say which.
+            state.want_read = True
+            if not order.lease or order.fence_sent_us:
+                order.fence_us = order.fence_us or e.ts_us
+            if order.state == CANCELLING and order.lease:
+                m.orders.move(order, UNKNOWN, e.ts_us)
+        case "accepted":
+            pass  # executed later or never: it stays CANCELLING and is asked again
+        case _:
+            order.fence_sent_us = 0
+
+
+# ---- account facts ----
+
+
+def _order_update(state: AccountState, e: OrderUpdate) -> None:
+    _venue_time(state, e.venue_us)
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    order = resolve(state, m, e.client_id, e.order_id, e.related_id, e.ts_us, e)
+    if e.origin not in ("", "USER"):
+        system_order(state, m, e.ts_us, e.origin)
+    if order is None:
+        state.want_read = True  # somebody's order, or one of ours that we cannot place yet: the read tells
+        return
+    m.asked = True
+    m.orders.name(order, e.order_id)
+    order.stated_lots = max(order.stated_lots, e.filled_lots)
+    if order.filled_lots < order.stated_lots:
+        state.want_read = True
+    ended = order.state in (CANCELLED, EXPIRED, FILLED)
+    match e.kind:
+        case "accepted":
+            if not ended:
+                m.orders.move(order, WORKING, e.ts_us)
+        case "trigger_placed":
+            if not ended:
+                m.orders.move(order, ARMED, e.ts_us)
+        case "cancelled":
+            m.orders.move(order, CANCELLED, e.ts_us)
+        case "expired" | "trigger_failed":
+            order.venue_reason = e.reason
+            m.orders.move(order, EXPIRED, e.ts_us)
+            _wait(m, order.slot, e.ts_us + RETRY_US)
+        case "modified":
+            if not ended and e.qty_lots > 0:
+                m.orders.resize(order, e.qty_lots)
+        case _:
+            if not ended:
+                m.orders.move(order, UNKNOWN, e.ts_us)
+            state.want_read = True
+
+
+def system_order(state: AccountState, market: MarketState, ts_us: int, origin: str) -> None:
+    """The exchange acted by itself (liquidation, deleveraging, settlement): the strategy is frozen here and the operator told."""
+    if not market.frozen:
+        market.frozen = origin
+        market.asked = True
+        state.tell(ts_us, "alert.system_order", "grave", symbol=market.instrument.symbol, origin=origin)
+
+
+def _fill(state: AccountState, e: Fill) -> None:
+    _venue_time(state, e.venue_us)
+    m = state.markets.get(e.symbol)
+    if m is not None:
+        if e.origin not in ("", "USER"):
+            system_order(state, m, e.ts_us, e.origin)
+        book_fill(state, m, e, ordinal=-1)
+
+
+def _balance(state: AccountState, e: Balance) -> None:
+    state.balances[e.asset] = (e.available_atoms, e.locked_atoms)
+    for m in state.markets.values():
+        if e.asset in (m.instrument.base, m.instrument.quote):
+            m.asked = True
+
+
+def _position(state: AccountState, e: VenuePosition) -> None:
+    m = state.markets.get(e.symbol)
+    if m is not None:
+        m.venue_lots = e.lots
+        if e.lots != m.ledger.lots:
+            state.want_read = True
+
+
+def _move(state: AccountState, e: CashMove) -> None:
+    m = state.markets.get(e.symbol)
+    if m is not None and e.kind in ("funding", "interest") and m.ledger.fund(e.key, e.quantity_atoms) and e.asset in state.expected:
+        state.expected[e.asset] += e.quantity_atoms
+
+
+def _terms(state: AccountState, e: AccountTerms) -> None:
+    state.terms = e
+    for m in state.markets.values():
+        state.apply_terms(m)
+        m.asked = True
+        if e.liquidating:
+            system_order(state, m, e.ts_us, "LIQUIDATING")
+
+
+def _read(state: AccountState, e: AccountRead) -> None:
+    _venue_time(state, e.venue_us)
+    apply_read(state, e)
+    _ask_all(state)
+
+
+# ---- our own ----
+
+
+def _wake(state: AccountState, e: Wake) -> None:
+    before = e.ts_us
+    for m in state.markets.values():
+        m.asked = True
+        if m.doubt_us:
+            m.confirm(before)
+
+
+def _ids(state: AccountState, e: IdsReserved) -> None:
+    if e.lo > state.next_id:  # a new life starts behind the block of the last one: what is skipped may have been sent
+        state.orphan_lo, state.orphan_hi = state.next_id, e.lo
+    state.next_id, state.ids_end = e.lo, e.hi
+
+
+def _started(state: AccountState, e: Started) -> None:
+    m = state.markets.get(e.symbol)
+    if m is not None and e.inventory_lots and not m.ledger.base_atoms:
+        m.ledger.give(e.inventory_lots * m.instrument.lot_atoms, e.inventory_cost_atoms)
+    if state.mode == REDUCING:  # an end by `stop` is released by a start; a latch is not
+        state.mode, state.mode_reason, state.mode_detail, state.exit_masked = ACTIVE, "", "", False
+
+
+def _command(state: AccountState, e: UserCommand) -> None:
+    match e.action:
+        case "stop":
+            if state.mode == ACTIVE:
+                state.mode, state.mode_reason = REDUCING, "stop"
+        case "cancel":
+            if state.mode == ACTIVE:
+                state.mode, state.mode_reason, state.exit_masked = REDUCING, "cancel", True
+        case "kill":
+            state.mode, state.mode_reason, state.mode_detail, state.exit_masked = HALTED, "kill", e.detail, True
+        case "flatten":
+            state.mode, state.mode_reason, state.mode_detail, state.exit_masked = HALTED, "flatten", e.detail, True
+            state.flatten = True
+        case "resume":
+            state.mode, state.mode_reason, state.mode_detail = ACTIVE, "", ""
+            state.exit_masked = state.flatten = False
+            state.has_anchor = False  # the anchors start anew from here, or the same limit would trip at once
+            for m in state.markets.values():
+                m.frozen = ""
+                m.refusals.clear()
+        case _:
+            raise ValueError(f"unknown command {e.action!r}; known are stop, cancel, kill, flatten and resume")
+    state.tell(e.ts_us, f"alert.command_{e.action}", "warn", origin=e.origin, detail=e.detail)
+    _ask_all(state)
+
+
+def _latched(state: AccountState, e: Latched) -> None:
+    state.mode, state.mode_reason, state.mode_detail = e.mode, e.reason, e.detail
+    state.tell(e.ts_us, "alert.latched", "grave", mode=MODE_NAMES[e.mode], reason=e.reason, detail=e.detail)
+    _ask_all(state)
+
+
+def _anchor(state: AccountState, e: Anchor) -> None:
+    if e.name == "day":
+        state.day, state.day_pnl = e.day, e.equity_atoms
+        if not state.has_anchor:
+            state.peak_pnl, state.has_anchor = e.equity_atoms, True
+    else:
+        state.peak_pnl = e.equity_atoms
+
+
+def _decided(state: AccountState, e: Decided) -> None:
+    m = state.markets.get(e.symbol)
+    if m is None:
+        return
+    if e.memory:
+        m.memory_bytes = e.memory
+    for a in e.attempts:
+        m.orders.add(order_of(a))
+        state.next_id = max(state.next_id, a.client_id + 1)
+    for c in e.cancels:
+        order = m.orders.find(c.client_id, "")
+        if order is not None and order.is_live:
+            lease_over = state.venue_us > order.expires_us + SKEW_MARGIN_US
+            m.orders.sent_cancel(order, e.ts_us, fence=order.state == UNKNOWN and lease_over)
+
+
+def order_of(a: Attempted) -> Order:
+    """The order that an attempt starts as."""
+    return Order(
+        slot=a.slot, generation=a.generation, role=a.role, side=a.side, kind=a.kind, flags=a.flags, price_ticks=a.price_ticks,
+        trigger_ticks=a.trigger_ticks, open_lots=a.qty_lots, state=IN_FLIGHT, sent_us=a.ts_us, client_id=a.client_id, qty_lots=a.qty_lots,
+        expires_us=a.expires_us,
+    )  # fmt: skip
+
+
+def recover(state: AccountState, ts_us: int) -> None:
+    """After a fold: what was in the air when the last life ended is UNKNOWN; nothing of streams and reads is believed any more."""
+    for m in state.markets.values():
+        for order in list(m.orders.live):
+            if order.state == IN_FLIGHT:
+                m.orders.move(order, UNKNOWN, ts_us)
+            order.fence_us = order.fence_sent_us = 0
+            if order.state == UNKNOWN:
+                order.unknown_us = ts_us
+        m.book.drop()
+        m.venue_lots = None
+        m.retry_us = [0] * len(m.retry_us)
+        m.retry_book = [-1] * len(m.retry_book)
+    state.public_up = state.private_up = False
+    state.public_us = state.account_us = 0
+    state.want_read = True
+
+
+def _wait(m: MarketState, slot: int, until_us: int) -> None:
+    if 0 <= slot < len(m.retry_us):
+        m.retry_us[slot] = max(m.retry_us[slot], until_us)
+        m.retry_book[slot] = m.book.last_id
+
+
+def _clear_refusals(m: MarketState, slot: int) -> None:
+    if m.refusals:
+        for key in [k for k in m.refusals if k[0] == slot]:
+            del m.refusals[key]
+
+
+def _ask_all(state: AccountState) -> None:
+    for m in state.markets.values():
+        m.asked = True
+
+
+_HANDLERS: Final[dict[type, Callable[[AccountState, Any], None]]] = {
+    BookSnapshot: _book_snapshot,
+    BookDelta: _book_delta,
+    Touch: _touch,
+    PublicTrade: _trade,
+    LastPrice: _last,
+    MarkPrice: _mark,
+    BookState: _book_state,
+    VenueStatus: _venue_status,
+    FeedState: _feed,
+    BadFact: _bad,
+    PlaceAccepted: _place_accepted,
+    PlaceRefused: _place_refused,
+    PlaceUnknown: _place_unknown,
+    CancelAnswered: _cancel_answered,
+    OrderUpdate: _order_update,
+    Fill: _fill,
+    Balance: _balance,
+    VenuePosition: _position,
+    CashMove: _move,
+    AccountTerms: _terms,
+    AccountRead: _read,
+    Wake: _wake,
+    IdsReserved: _ids,
+    Started: _started,
+    UserCommand: _command,
+    Latched: _latched,
+    Anchor: _anchor,
+    Decided: _decided,
+}
+
+__all__ = ["NO_CLIENT_ID", "PROVEN_ABSENT", "order_of", "recover", "step", "system_order"]
