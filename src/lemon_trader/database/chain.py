@@ -2,7 +2,7 @@
 
     record  = length of body (4 bytes, little endian) | hash (16 bytes) | body
     hash    = first 16 bytes of SHA-256(hash of the record before | body); before the first stands `Header.previous`
-    body    = msgpack array of entries (array32, so that entries can be added before their number is known)
+    body    = msgpack array of entries (array32)
     segment = file `journal-000001`; its first record begins with a `Header`, and from the second segment on goes on with the `Checkpoint`
               that made it, so a start reads no older one. `journal-000002.r1` is read in place of `journal-000002`: a repair wrote it, and
               where it stops short of the segment after it, history has a hole.
@@ -26,13 +26,12 @@ VERSION: Final = 1
 NO_HASH: Final = bytes(16)
 HASH_BYTES: Final = 16
 HEAD_BYTES: Final = 20  # length and hash
-BODY_PREFIX_BYTES: Final = 5  # msgpack array32 and its count
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024  # a longer length is damage, not a record
-HEAD: Final = struct.Struct("<I16s")
-COUNT: Final = struct.Struct(">I")
-ARRAY32: Final = 0xDD
+ARRAY32: Final = 0xDD  # msgpack's mark of a list whose length takes four bytes
+_HEAD: Final = struct.Struct("<I16s")
+_ARRAY: Final = struct.Struct(">BI")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
-_SMALLEST_BODY: Final = BODY_PREFIX_BYTES + 2
+_SMALLEST_BODY: Final = 7  # the array head and an empty map at least
 
 
 class Header(msgspec.Struct, frozen=True, tag=True):
@@ -130,9 +129,14 @@ def link(previous: bytes, body: bytes | memoryview) -> bytes:
 
 def record(previous: bytes, entries: Sequence[Entry]) -> tuple[bytes, bytes]:
     """(bytes, hash) of one record."""
-    body = bytes((ARRAY32,)) + COUNT.pack(len(entries)) + b"".join(_encode(e) for e in entries)
-    digest = link(previous, body)
-    return HEAD.pack(len(body), digest) + body, digest
+    return seal(previous, [_encode(e) for e in entries])
+
+
+def seal(previous: bytes, parts: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """(bytes, hash) of one record of entries that are encoded already."""
+    body = _ARRAY.pack(ARRAY32, len(parts)) + b"".join(parts)
+    digest = sha256(previous + body).digest()[:HASH_BYTES]
+    return _HEAD.pack(len(body), digest) + body, digest
 
 
 def segment_file(name: str, number: int, revision: int) -> str:

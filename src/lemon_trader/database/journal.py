@@ -10,18 +10,12 @@ appended is lost while the spool has room.
 
 from collections import deque
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Final, Literal
 
 import msgspec
 
 from lemon_trader.core.events import MARKET_FACTS, Anchor, AnyEvent, Decided, IdsReserved, Latched
 from lemon_trader.database.chain import (
-    ARRAY32,
-    BODY_PREFIX_BYTES,
-    COUNT,
-    HASH_BYTES,
-    HEAD_BYTES,
     NO_HASH,
     VERSION,
     Checkpoint,
@@ -33,6 +27,7 @@ from lemon_trader.database.chain import (
     Segment,
     load,
     record,
+    seal,
     segment_file,
     segment_files,
     segments,
@@ -51,7 +46,6 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024  # a checkpoint beyond this begins a new
 SPOOL_BYTES: Final = 16 * 1024 * 1024
 _MARKET: Final = frozenset(MARKET_FACTS)
 _SYNCED: Final = frozenset((IdsReserved, Latched, Anchor))
-_START: Final = HEAD_BYTES + BODY_PREFIX_BYTES
 
 
 class JournalUnwritable(JournalError):
@@ -115,12 +109,10 @@ class Journal:
         self._file_name = ""
         self._length = 0  # bytes of the segment that are whole records
         self._number = 1
-        # The record being filled: length, hash of the record before, array head, entries. The hash over its tail (from byte 4) is the
-        # record's own, goes where the other stood, and so stands ready for the next one.
-        self._buffer = bytearray(HEAD_BYTES + BODY_PREFIX_BYTES)
-        self._buffer[HEAD_BYTES] = ARRAY32
-        self._count = 0
-        self._encode_into = msgspec.msgpack.Encoder().encode_into
+        self._hash = NO_HASH  # of the last record
+        self._waiting: list[bytes] = []  # entries of the next one
+        self._waiting_bytes = 0
+        self._encode = msgspec.msgpack.Encoder().encode
 
     def open(self, now_us: int) -> Opened:
         """Verify what counts since the last checkpoint, cut a torn tail, and go on writing behind it. Called once.
@@ -149,17 +141,17 @@ class Journal:
             if not self.writable:
                 self.dropped_facts += 1
                 return
-            self._encode_into(event, self._buffer, -1)
-            self._count += 1
-            if len(self._buffer) > MARKET_BUFFER_BYTES:
+            data = self._encode(event)
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes > MARKET_BUFFER_BYTES:
                 self._write()
             return
         if self._lost:
             raise JournalLost(
                 f"the journal lost facts while the disk refused ({self._spool_bytes} bytes were not enough); stop and start again"
             )
-        self._encode_into(event, self._buffer, -1)
-        self._count += 1
+        self._waiting.append(self._encode(event))
         if kind in _SYNCED or (self._strict and isinstance(event, Decided) and event.attempts):
             self._sync_owed = True  # should the disk refuse now, it is paid when it takes the record
             self._write()
@@ -169,7 +161,7 @@ class Journal:
 
     def sync(self) -> None:
         """Make everything appended survive a loss of power. Raises JournalUnwritable."""
-        if self._count:
+        if self._waiting:
             self._write()
         if self._spool:
             self.retry()
@@ -207,18 +199,17 @@ class Journal:
         self.sync()  # a segment that is followed by another is durable to its last byte
         if self._lost:
             raise JournalLost("the journal lost facts while the disk refused; stop and start again")
-        previous = bytes(self._buffer[4:HEAD_BYTES])
         checkpoint = Checkpoint(ts_us, state)
         try:
             if self._length >= self._segment_bytes:
-                header = Header(VERSION, self._mode, self._account, self._number + 1, previous, ts_us)
+                header = Header(VERSION, self._mode, self._account, self._number + 1, self._hash, ts_us)
                 self._begin(header, checkpoint)
                 return
-            data, digest = record(previous, (checkpoint,))
+            data, digest = record(self._hash, (checkpoint,))
             self._put(data)
         except OSError as error:
             raise JournalUnwritable(f"no checkpoint in {self._file_name} ({error}); free space, the next one tries again") from error
-        self._buffer[4:HEAD_BYTES] = digest
+        self._hash = digest
         self.sync()
 
     def close(self) -> None:
@@ -247,7 +238,7 @@ class Journal:
             state, earlier = _since_checkpoint(older)
             events = earlier + events
         self._file_name, self._number, self._length = last.file, last.header.number, last.clean
-        self._buffer[4:HEAD_BYTES] = last.end_hash
+        self._hash = last.end_hash
         cut_bytes, cut_file = len(last.data) - last.clean, ""
         if cut_bytes:
             cut_file = f"torn-{last.file}-{last.clean}"
@@ -279,20 +270,16 @@ class Journal:
             self._file.close()
         self._file = None
         self._file_name, self._number, self._length = name, header.number, len(data)
-        self._buffer[4:HEAD_BYTES] = digest
+        self._hash = digest
 
     def _write(self) -> None:
         """Seal the buffered record and hand it over, or hold it."""
-        buffer = self._buffer
-        buffer[0:4] = (len(buffer) - HEAD_BYTES).to_bytes(4, "little")
-        COUNT.pack_into(buffer, HEAD_BYTES + 1, self._count)
-        buffer[4:HEAD_BYTES] = sha256(buffer[4:]).digest()[:HASH_BYTES]
-        data = bytes(buffer)
-        del buffer[_START:]
-        self._count = 0
+        data, self._hash = seal(self._hash, self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
         if self.writable and not self._torn:
             try:
-                self._handle().append(data)
+                (self._file or self._handle()).append(data)
             except OSError as error:
                 self._torn = True
                 self._hold(data)
