@@ -122,7 +122,11 @@ class BadFact(Event, frozen=True, gc=False, tag=True):
 
 
 class PlaceAccepted(Event, frozen=True, gc=False, tag=True):
-    """The venue accepted an attempt. `status` is its word at that moment; `filled_lots` is cumulative."""
+    """The venue accepted an attempt. `filled_lots` is cumulative.
+
+    `status` at that moment is one of the core's words, the same for every venue: "working", "armed", "filled", "cancelled", "expired",
+    "trigger_failed"; a word that the dialect does not know is the venue's own, raw.
+    """
 
     venue_us: int
     symbol: str
@@ -133,7 +137,11 @@ class PlaceAccepted(Event, frozen=True, gc=False, tag=True):
 
 
 class PlaceRefused(Event, frozen=True, gc=False, tag=True):
-    """The venue said a definite no: this attempt was not and will not be accepted."""
+    """The venue said a definite no: this attempt was not and will not be accepted.
+
+    `code` is the venue's, with three of the dialect's own: "EXPIRED" (the edge judged the signing time: resynchronise the clock),
+    "UNPARSED" (never read as an order) and "CLIENT_ID_EXISTS", which is no refusal: an order with this id is there and is to be found.
+    """
 
     symbol: str
     client_id: int
@@ -266,7 +274,7 @@ class AccountTerms(Event, frozen=True, gc=False, tag=True):
 
 
 class OrderRow(msgspec.Struct, frozen=True, gc=False):
-    """An order as a read lists it. `status` raw; other fields as `OrderUpdate`. `is_open`: it came from the list of open orders."""
+    """An order as a read lists it. `status` as `PlaceAccepted`, the rest as `OrderUpdate`. `is_open`: from the list of open orders."""
 
     symbol: str
     order_id: str

@@ -6,7 +6,21 @@ from typing import Protocol
 import msgspec
 
 from lemon_trader.core.commands import Cancel, Place
-from lemon_trader.core.events import AccountTerms, Balance, BookSnapshot, BookState, CashMove, Event, Fill, OrderRow, VenuePosition
+from lemon_trader.core.events import (
+    AccountTerms,
+    BadFact,
+    Balance,
+    BookSnapshot,
+    BookState,
+    CashMove,
+    Event,
+    Fill,
+    LastPrice,
+    MarkPrice,
+    OrderRow,
+    PublicTrade,
+    VenuePosition,
+)
 from lemon_trader.core.instrument import Instrument
 
 
@@ -17,6 +31,30 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+class Candle(msgspec.Struct, frozen=True, gc=False):
+    """One bucket of trades, half open in time, µs UTC; prices in ticks, all 0 when nothing traded; volume in whole lots of base."""
+
+    start_us: int
+    end_us: int
+    open_ticks: int
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+    volume_lots: int
+    trades: int
+
+
+class Token(msgspec.Struct, frozen=True, gc=False):
+    """One chain on which an asset moves in and out; amounts are the exchange's text, shown and never computed with."""
+
+    chain: str
+    deposits_open: bool
+    deposit_min: str
+    withdrawals_open: bool
+    withdrawal_min: str
+    withdrawal_fee: str
 
 
 class Signer(Protocol):
@@ -40,11 +78,14 @@ class Clocked(Protocol):
 class Dialect(Protocol):
     """A client's half of an exchange's protocol.
 
-    Decoders of REST bodies raise `WireError` when a body is not what was asked for; one bad row of a list is dropped into
-    `bad` (when given) and does not spoil the others. `venue_ms` is the signing time.
+    Decoders of REST bodies raise `WireError` when a body is not what was asked for. One bad row of a list goes to `bad` (with its symbol
+    or asset, so that the reader can tell whether it matters) and does not spoil the others; without `bad` it raises, because a row that is
+    lost in silence would pass for proof of absence. Rows of markets that are not among `instruments` are left out. `venue_ms` is the
+    signing time.
     """
 
     name: str
+    window_ms: int  # how long a signed request stays valid
 
     # -- orders --
     def place(self, orders: Sequence[Place], instruments: Mapping[str, Instrument], signer: Signer, venue_ms: int) -> Request:
@@ -53,7 +94,9 @@ class Dialect(Protocol):
     def cancel(self, order: Cancel, signer: Signer, venue_ms: int) -> Request:
         """One cancel, by order id where given, else by client id."""
 
-    def place_answer(self, orders: Sequence[Place], status: int, body: bytes, instruments: Mapping[str, Instrument], ts_us: int) -> list[Event]:
+    def place_answer(
+        self, orders: Sequence[Place], status: int, body: bytes, instruments: Mapping[str, Instrument], ts_us: int
+    ) -> list[Event]:
         """One PlaceAccepted, PlaceRefused or PlaceUnknown for each of `orders`, in order; never raises."""
 
     def cancel_answer(self, order: Cancel, status: int, body: bytes, instruments: Mapping[str, Instrument], ts_us: int) -> list[Event]:
@@ -61,19 +104,69 @@ class Dialect(Protocol):
 
     # -- reads: requests --
     def read(self, what: str, signer: Signer | None, venue_ms: int, **params: str) -> Request:
-        """A read by the name that the dialect's table gives it (`time`, `markets`, `depth`, `account`, `capital`, `open_orders` …)."""
+        """A read by name; parameters are the exchange's own.
+
+        Names: `time status markets assets depth klines ticker trades mark_prices`, and of the account, signed,
+        `account capital collateral open_orders order position order_history fill_history funding_history deposit_address`.
+
+        Raises:
+            ValueError: another name, or a read of the account without a signer.
+        """
 
     # -- reads: bodies --
-    def time_ms(self, body: bytes) -> int: ...
-    def markets(self, body: bytes) -> tuple[dict[str, Instrument], dict[str, str]]: ...
-    def depth(self, symbol: str, body: bytes, instrument: Instrument, ts_us: int) -> BookSnapshot: ...
-    def status(self, body: bytes) -> str: ...
-    def account(self, body: bytes, ts_us: int) -> AccountTerms: ...
-    def balances(self, body: bytes, ts_us: int) -> list[Balance]: ...
-    def positions(self, status: int, body: bytes, instruments: Mapping[str, Instrument], ts_us: int) -> list[VenuePosition]: ...
-    def orders(self, body: bytes, instruments: Mapping[str, Instrument], *, is_open: bool) -> list[OrderRow]: ...
-    def fills(self, body: bytes, instruments: Mapping[str, Instrument], ts_us: int) -> list[Fill]: ...
-    def funding(self, body: bytes, ts_us: int) -> list[CashMove]: ...
+    def time_ms(self, body: bytes) -> int:
+        """The exchange's clock, ms."""
+
+    def status(self, body: bytes) -> str:
+        """`Ok`, `Maintenance`, or another word, raw."""
+
+    def markets(self, body: bytes) -> tuple[dict[str, Instrument], dict[str, str]]:
+        """Markets by symbol, and by symbol why the others cannot be traded."""
+
+    def assets(self, body: bytes, bad: list[BadFact] | None = None) -> dict[str, list[Token]]:
+        """By asset, the chains on which it moves."""
+
+    def depth(self, symbol: str, body: bytes, instrument: Instrument, ts_us: int) -> BookSnapshot:
+        """The book; levels in any order."""
+
+    def trades(self, symbol: str, body: bytes, instrument: Instrument, ts_us: int, bad: list[BadFact] | None = None) -> list[PublicTrade]:
+        """Public prints, newest first."""
+
+    def ticker(self, symbol: str, status: int, body: bytes, instrument: Instrument, ts_us: int) -> LastPrice:
+        """The last price, 0 when there was no trade."""
+
+    def mark_prices(
+        self, body: bytes, instruments: Mapping[str, Instrument], ts_us: int, bad: list[BadFact] | None = None
+    ) -> list[MarkPrice]:
+        """Marks; a closed market is absent."""
+
+    def klines(self, body: bytes, instrument: Instrument, bad: list[BadFact] | None = None) -> list[Candle]:
+        """Candles, oldest first."""
+
+    def account(self, body: bytes, ts_us: int) -> AccountTerms:
+        """The account's rates and switches."""
+
+    def balances(self, body: bytes, ts_us: int, bad: list[BadFact] | None = None) -> list[Balance]:
+        """Balances by asset."""
+
+    def positions(
+        self, status: int, body: bytes, instruments: Mapping[str, Instrument], ts_us: int, bad: list[BadFact] | None = None
+    ) -> list[VenuePosition]:
+        """Open positions; what is absent is flat."""
+
+    def orders(
+        self, body: bytes, instruments: Mapping[str, Instrument], *, is_open: bool, bad: list[BadFact] | None = None
+    ) -> list[OrderRow]:
+        """Orders in the order of the body; a history is newest first."""
+
+    def fills(self, body: bytes, instruments: Mapping[str, Instrument], ts_us: int, bad: list[BadFact] | None = None) -> list[Fill]:
+        """Fills in the order of the body, newest first."""
+
+    def funding(self, body: bytes, ts_us: int, bad: list[BadFact] | None = None) -> list[CashMove]:
+        """Funding in the order of the body, newest first."""
+
+    def deposit_address(self, body: bytes) -> str:
+        """Where the account takes deposits."""
 
     # -- streams --
     def subscribe(self, streams: Sequence[str], signer: Signer | None, venue_ms: int) -> bytes:

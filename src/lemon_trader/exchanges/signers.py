@@ -21,6 +21,7 @@ _PAIR_BYTES: Final = 64
 _SIGNATURE_BYTES: Final = 64
 _HMAC_BYTES_MIN: Final = 16
 _INSTRUCTION: Final = re.compile(rb"(?:^|&)instruction=([^&]*)")
+_HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{128})")
 _WITHHELD: Final = "***"
 
 
@@ -184,7 +185,7 @@ def _bytes_of_base64(secret: str) -> bytes:
     text = secret.strip()
     if not text:
         raise SecretError("the secret is empty; it is base64 of the 32-byte ED25519 seed, 44 characters ending in '='")
-    raw = _decoded(text)
+    raw = None if _HEX.fullmatch(text) else _decoded(text)  # hexadecimal would pass as base64 of other bytes
     if raw is None:
         raise SecretError(
             f"the secret ({len(text)} characters) cannot be read: {_shape_of(text)}; wanted is base64 of the 32-byte ED25519 seed, "
@@ -203,7 +204,7 @@ def _decoded(text: str) -> bytes | None:
 
 def _shape_of(text: str) -> str:
     """What is wrong with a secret, told by its shape alone."""
-    if re.fullmatch(r"(?:0x)?(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{128})", text):
+    if _HEX.fullmatch(text):
         return "it looks like hexadecimal"
     if re.fullmatch(r"[A-Za-z0-9_-]+=*", text) and ("-" in text or "_" in text):
         return "it is in the URL-safe alphabet (- and _ where + and / are wanted)"
