@@ -10,7 +10,7 @@ from lemon_trader.core.commands import Cancel, Command, Place
 from lemon_trader.core.diff import CANCEL, PLACE, diff, fill_slots
 from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
 from lemon_trader.core.instrument import within_ppm
-from lemon_trader.core.limits import RATE_UNIT, collar_ticks, mask, review
+from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, mask, review
 from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reasons import (
@@ -23,6 +23,7 @@ from lemon_trader.core.reasons import (
     LIMIT_RATE,
     MISSING_INPUT,
     NAMES,
+    NOT_WANTED,
     OUT_OF_BAND,
     OWN_CROSS,
     WAIT_COINS,
@@ -31,7 +32,7 @@ from lemon_trader.core.reasons import (
 )
 from lemon_trader.core.records import STOP_SLOT, copy_into, pack, write_band
 from lemon_trader.core.state import SKEW_MARGIN_US, AccountState
-from lemon_trader.core.units import ACTIVE, BUY, HALTED, REDUCE_ONLY, SELL, STOP, TAKE, UNKNOWN, US_PER_S
+from lemon_trader.core.units import ACTIVE, BUY, CANCELLING, HALTED, REDUCE_ONLY, SELL, STOP, TAKE, UNKNOWN, US_PER_S
 
 FENCE_AGAIN_US: Final = 2 * US_PER_S
 RATE_PER_US: Final = 15  # 900 orders a minute of the account's 2,000 requests
@@ -39,6 +40,7 @@ RATE_BURST: Final = 150 * RATE_UNIT
 RATE_RESERVE: Final = 30 * RATE_UNIT
 OLD_BOOK_US: Final = 5 * US_PER_S  # a refusal waits no longer than this for a book that may have nothing to say
 DAY_US: Final = 86_400 * US_PER_S
+FAULT: Final = "STRATEGY_FAULT"
 # What was withheld is looked at again with every price.
 BAND_BREAKERS: Final = frozenset(
     {
@@ -122,9 +124,9 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
         copy_into(binding.memory, binding.spare)
         used = binding.targets(binding.params, v, p, binding.spare, market.out)
         if used <= 0:
-            market.frozen = market.frozen or "STRATEGY_FAULT"
-            state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name)
-            used = 1
+            if market.frozen != FAULT:
+                market.frozen = FAULT
+                state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name)
             write_band(market.out, 0, 0, 0)
         elif binding.spare != binding.memory:
             memory_bytes = pack(binding.spare)
@@ -133,12 +135,16 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
         write_band(market.out, 0, 0, 0)
     limits = market.limits
     limits.mode, limits.exit_masked = state.mode, int(state.exit_masked)
-    used = mask(market.out, used, limits)
+    decided = used > 0 and binding is not None  # without an answer nobody knows what shall rest: nothing protective is touched
+    used = mask(market.out, max(1, used), limits)
     if state.flatten:
         used = _flatten_row(market, used)
     market.rows_used = used
     orders = market.orders.live
-    done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
+    if decided or state.flatten:
+        done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
+    else:
+        done = _withdraw(market) if binding is not None else 0
     fences = _fences(state, market, now_us)
     if done or fences or memory_bytes:
         view_bytes, position_bytes = pack(v), pack(p)
@@ -218,6 +224,17 @@ def _commands(
             )
             client_id += 1
     return commands, attempts, cancels
+
+
+def _withdraw(market: MarketState) -> int:
+    """Cancel what only opens; an EXIT and a STOP stay as they are."""
+    done = 0
+    for k, order in enumerate(market.orders.live):
+        if not is_closing(order.role) and order.state not in (CANCELLING, UNKNOWN):
+            action = market.actions[done]
+            action.what, action.index, action.qty_lots, action.reason, action.figure = CANCEL, k, 0, NOT_WANTED, 0
+            done += 1
+    return done
 
 
 def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order]:

@@ -42,12 +42,12 @@ class Ledger:
         other_fees: fees in assets that are neither base nor quote, atoms by asset; shown apart, not part of net.
         cash_atoms: quote received less paid.
         bought_atoms / sold_atoms: turnover, quote atoms.
-        fees_base_atoms: fees taken in base.
+        fees_base_atoms: fees taken in base. given_atoms: coins that were given to the program.
     """
 
     __slots__ = (
         "_keys", "_named", "_order_counts", "_queue", "base_atoms", "bought_atoms", "cash_atoms", "cost_atoms",
-        "fees_atoms", "fees_base_atoms", "funding_atoms", "instrument", "moves", "other_fees", "realised_atoms", "sold_atoms",
+        "fees_atoms", "fees_base_atoms", "funding_atoms", "given_atoms", "instrument", "moves", "other_fees", "realised_atoms", "sold_atoms",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument) -> None:
@@ -58,6 +58,7 @@ class Ledger:
         self.fees_atoms = 0
         self.fees_base_atoms = 0
         self.funding_atoms = 0
+        self.given_atoms = 0
         self.cash_atoms = 0
         self.bought_atoms = 0
         self.sold_atoms = 0
@@ -89,9 +90,10 @@ class Ledger:
         return self.realised_atoms + self.unrealised_atoms(price_ticks) - self.fees_atoms + self.funding_atoms
 
     def give(self, base_atoms: int, cost_atoms: int) -> None:
-        """Take over coins held before (`--inventory`) at a stated cost. Only into an empty position."""
-        assert self.base_atoms == 0, "inventory is given before the first fill"
-        self.base_atoms, self.cost_atoms = base_atoms, cost_atoms
+        """Take over coins held before (`--inventory`) at a stated cost; once in the life of a journal, a repeat changes nothing."""
+        if not self.given_atoms:
+            self.given_atoms = base_atoms
+            self._move(base_atoms, cost_atoms)
 
     def seen(self, fill: Fill, ordinal: int = 0) -> bool:
         """Whether this fill is booked already; see `fault-matrix` §1 for the key.
@@ -161,7 +163,7 @@ class Ledger:
         return {
             "sums": [
                 self.base_atoms, self.cost_atoms, self.realised_atoms, self.fees_atoms, self.fees_base_atoms,
-                self.funding_atoms, self.cash_atoms, self.bought_atoms, self.sold_atoms,
+                self.funding_atoms, self.cash_atoms, self.bought_atoms, self.sold_atoms, self.given_atoms,
             ],
             "other": self.other_fees,
             "moves": self.moves,
@@ -173,7 +175,7 @@ class Ledger:
         """Become what `image` was taken of."""
         (
             self.base_atoms, self.cost_atoms, self.realised_atoms, self.fees_atoms, self.fees_base_atoms,
-            self.funding_atoms, self.cash_atoms, self.bought_atoms, self.sold_atoms,
+            self.funding_atoms, self.cash_atoms, self.bought_atoms, self.sold_atoms, self.given_atoms,
         ) = image["sums"]  # fmt: skip
         self.other_fees = dict(image["other"])
         self.moves = dict(image["moves"])

@@ -142,6 +142,7 @@ def _mark(state: AccountState, e: MarkPrice) -> None:
     _public(state, e.ts_us, e.venue_us)
     m.mark_ticks, m.index_ticks, m.mark_us, m.funding_ppb = e.mark_ticks, e.index_ticks, e.ts_us, e.funding_ppb
     m.view.mark_ticks, m.view.index_ticks = e.mark_ticks, e.index_ticks
+    m.asked = True  # once a second; stops of a perpetual are judged by it
     m.confirm(e.ts_us)
 
 
@@ -402,7 +403,7 @@ def _ids(state: AccountState, e: IdsReserved) -> None:
 
 def _started(state: AccountState, e: Started) -> None:
     m = state.markets.get(e.symbol)
-    if m is not None and e.inventory_lots and not m.ledger.base_atoms:
+    if m is not None and e.inventory_lots:
         m.ledger.give(e.inventory_lots * m.instrument.lot_atoms, e.inventory_cost_atoms)
     if state.mode == REDUCING:  # an end by `stop` is released by a start; a latch is not
         state.mode, state.mode_reason, state.mode_detail, state.exit_masked = ACTIVE, "", "", False

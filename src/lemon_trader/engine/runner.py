@@ -1,0 +1,131 @@
+"""The engine's life on the loop: wakes, reads of the account, checkpoints, and an ordered stop."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from lemon_trader.core.events import UserCommand, Wake
+from lemon_trader.core.state import READ_EVERY_US
+from lemon_trader.core.units import EXIT, FIRST_TERMINAL, STOP, US_PER_S
+from lemon_trader.engine.startup import FIRST_LOOK_BACK_US, OVERLAP_US
+from lemon_trader.engine.turn import Engine
+from lemon_trader.env import Env, Timer
+from lemon_trader.venues.venue import Venue, VenueLost
+
+WAKE_US: Final = 1 * US_PER_S
+READ_GAP_US: Final = 1 * US_PER_S  # between two reads that are wanted at once
+LOST_GAP_US: Final = 5 * US_PER_S
+CHECKPOINT_US: Final = 3_600 * US_PER_S
+STOP_WAIT_US: Final = 15 * US_PER_S  # an ordered stop waits no longer for the ends of its cancels
+
+
+class Runner:
+    """Keeps an engine awake and informed until it is stopped.
+
+    Attributes:
+        reads, reads_lost: account reads that came and that failed.
+    """
+
+    def __init__(self, engine: Engine, env: Env, venue: Venue, *, duration_us: int = 0) -> None:
+        self.engine = engine
+        self.reads = 0
+        self.reads_lost = 0
+        self._env = env
+        self._venue = venue
+        self._wanted = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._tasks: list[Timer] = []
+        self._started_us = env.now_us()
+        self._duration_us = duration_us
+        self._last_read_us = self._started_us
+        self._on_tick: list[Callable[[int], None]] = []
+        engine.on_wish = self._wanted.set
+
+    def on_tick(self, call: Callable[[int], None]) -> None:
+        """Call with the engine's time each second, after the turn: snapshots, screens."""
+        self._on_tick.append(call)
+
+    def run(self) -> None:
+        """Start waking and reading; returns at once."""
+        self._tasks = [self._env.spawn(self._wake(), "wake"), self._env.spawn(self._read(), "read")]
+
+    async def until_ended(self) -> None:
+        """Come back when the duration has passed or `end` was called."""
+        await self._ended.wait()
+
+    def end(self) -> None:
+        """Let `until_ended` come back."""
+        self._ended.set()
+
+    def command(self, action: str, origin: str, detail: str = "") -> None:
+        """A command of the user, from whatever door."""
+        self.engine.turn([UserCommand(self._env.now_us(), action, "", origin, detail)])
+
+    async def stop(self, origin: str) -> bool:
+        """Stop in order: no new exposure, cancels until their ends are proven, then the journal's last words.
+
+        Returns:
+            True when nothing that opens rests any more; False when the wait ran out first, which the last screen says.
+        """
+        self.command("stop", origin)
+        until = self._env.now_us() + STOP_WAIT_US
+        while self.opening_orders() and self._env.now_us() < until:
+            await self._env.sleep(50_000)
+        for task in self._tasks:
+            task.cancel()
+        self.engine.checkpoint(self._env.now_us())
+        return not self.opening_orders()
+
+    def opening_orders(self) -> int:
+        """Orders of ours that rest and can open something: quotes, layers, rebalancing."""
+        return sum(
+            1
+            for market in self.engine.state.markets.values()
+            if market.binding is not None
+            for order in market.orders.live
+            if order.role not in (EXIT, STOP) and order.state < FIRST_TERMINAL
+        )
+
+    async def _wake(self) -> None:
+        next_checkpoint = self._env.now_us() + CHECKPOINT_US
+        while True:
+            now = self._env.now_us()
+            due = min((m.wake_us for m in self.engine.state.markets.values() if m.wake_us > now), default=now + WAKE_US)
+            await self._env.sleep(max(1_000, min(WAKE_US, due - now)))
+            now = self._env.now_us()
+            self.engine.turn([Wake(now)])
+            for call in self._on_tick:
+                call(now)
+            if now >= next_checkpoint:
+                self.engine.checkpoint(now)
+                next_checkpoint = now + CHECKPOINT_US
+            if self._duration_us and now - self._started_us >= self._duration_us:
+                self._ended.set()
+
+    async def _read(self) -> None:
+        while True:
+            state = self.engine.state
+            gap = READ_GAP_US if state.want_read else READ_EVERY_US
+            self._wanted.clear()
+            timer = self._env.call_later(gap, self._wanted.set)
+            await self._wanted.wait()
+            timer.cancel()
+            if gap == READ_EVERY_US and state.want_read:
+                await self._env.sleep(READ_GAP_US // 10)  # what asked for a read is seldom alone
+            try:
+                read = await self._venue.read_account(sorted(state.markets), self._since_us())
+            except VenueLost:
+                self.reads_lost += 1
+                await self._env.sleep(LOST_GAP_US)
+                continue
+            self.reads += 1
+            self._last_read_us = read.begun_us
+            self.engine.turn([read])
+
+    def _since_us(self) -> int:
+        """How far a read looks back: over what the last one saw, and over every order whose end is not known."""
+        oldest = min(
+            (o.sent_us for m in self.engine.state.markets.values() for o in m.orders.live if o.unknown_us or o.missing or o.ending),
+            default=self._last_read_us,
+        )
+        return max(0, min(self._last_read_us - OVERLAP_US, oldest - OVERLAP_US), self._env.now_us() - FIRST_LOOK_BACK_US)

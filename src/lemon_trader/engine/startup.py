@@ -1,0 +1,156 @@
+"""Start is recovery: the journal is folded, the venue asked, and what differs becomes events. A fresh start recovers an empty journal."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from lemon_trader.core.events import AnyEvent, IdsReserved, Started
+from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.market import Binding, MarketState
+from lemon_trader.core.records import unpack
+from lemon_trader.core.state import IDS_BLOCK, AccountState
+from lemon_trader.core.step import recover, step
+from lemon_trader.engine.turn import Engine, Writer
+from lemon_trader.venues.venue import Venue
+
+FIRST_LOOK_BACK_US: Final = 24 * 3600 * 1_000_000
+OVERLAP_US: Final = 10 * 60 * 1_000_000  # histories lag: what was read is read again this far back
+
+
+class StartRefused(Exception):
+    """The start cannot go on.
+
+    Attributes:
+        key: message id.
+        values: of its placeholders.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(f"{key}: " + ", ".join(f"{k}={v}" for k, v in values.items()))
+        self.key = key
+        self.values = values
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One strategy that shall trade.
+
+    Attributes:
+        symbol, strategy: where and what.
+        params: as text by name, for the journal and for comparing with an open cycle's.
+        budget_atoms: quote reserved for it.
+        inventory_lots / inventory_cost_atoms: coins given to it.
+        bind: makes its binding once the market is known; `StrategyRefused` passes through.
+    """
+
+    symbol: str
+    strategy: str
+    params: dict[str, str]
+    budget_atoms: int
+    inventory_lots: int
+    inventory_cost_atoms: int
+    bind: Callable[[MarketState], Binding]
+
+
+def fold(state: AccountState, image: bytes | None, events: Sequence[AnyEvent], instruments: dict[str, Instrument]) -> list[Started]:
+    """Fold a journal into a fresh state; the starts found in it, oldest first.
+
+    Facts in ticks and lots mean the grid of `instruments`, so every market that the journal names is made first.
+    """
+    if image is not None:
+        state.restore(msgspec.msgpack.decode(image))
+    starts: list[Started] = []
+    for event in events:
+        symbol = getattr(event, "symbol", "")
+        if symbol and symbol not in state.markets and symbol in instruments:
+            state.add_market(instruments[symbol])
+        step(state, event)
+        if type(event) is Started:
+            starts.append(event)
+    state.alerts.clear()  # told in that life
+    state.recorded.clear()
+    return starts
+
+
+def bind(state: AccountState, plan: Plan) -> None:
+    """Bind a strategy to its market, with the memory that the journal left."""
+    market = state.markets[plan.symbol]
+    binding = plan.bind(market)
+    if market.memory_bytes:
+        try:
+            binding.memory = unpack(type(binding.memory), market.memory_bytes)
+        except (msgspec.DecodeError, TypeError) as error:
+            raise StartRefused("start.memory_unreadable", symbol=plan.symbol, strategy=plan.strategy, error=error) from error
+    market.binding = binding
+    market.limits.budget_atoms = binding.budget_atoms
+
+
+async def start(
+    engine: Engine, journal: Writer, venue: Venue, plans: Sequence[Plan], *, mode: str, now_us: Callable[[], int], last_us: int
+) -> None:
+    """Bring a folded state and the venue together; when this returns, streams are connected and the engine decides.
+
+    Args:
+        engine: over the state after `fold`, with the plans' markets added; the venue's sink is its `turn`.
+        journal: open for writing.
+        venue: not connected yet.
+        plans: what shall trade; budgets are checked against what is available.
+        mode: for the journal.
+        now_us: engine time.
+        last_us: engine time of the last event in the journal; 0 = it is empty.
+
+    Raises:
+        VenueLost: the venue cannot be read; nothing was sent.
+        StartRefused: budgets exceed what is there.
+    """
+    state = engine.state
+    recover(state, now_us())
+
+    def take(event: AnyEvent) -> None:
+        journal.append(event)
+        step(state, event)
+
+    lo = max(state.ids_end, state.next_id)
+    take(IdsReserved(now_us(), lo, lo + IDS_BLOCK))
+    take(await venue.terms())
+    symbols = sorted(state.markets)
+    await venue.connect(symbols)
+    since = max(0, last_us - OVERLAP_US) if last_us else now_us() - FIRST_LOOK_BACK_US if _has_history(state) else now_us()
+    read = await venue.read_account(symbols, since)
+    take(read)
+    _check_budgets(state, plans)
+    for plan in plans:
+        take(
+            Started(
+                now_us(), plan.strategy, plan.symbol, plan.budget_atoms, plan.inventory_lots, plan.inventory_cost_atoms, plan.params, mode
+            )
+        )
+        bind(state, plan)
+    bound = {plan.symbol for plan in plans}
+    for symbol, market in state.markets.items():
+        if symbol not in bound and (market.ledger.base_atoms or market.orders.live):
+            state.tell(now_us(), "alert.unbound_market", "grave", symbol=symbol, lots=market.ledger.lots, orders=len(market.orders.live))
+    engine.deciding = True
+
+
+def _has_history(state: AccountState) -> bool:
+    return any(m.ledger.base_atoms or m.orders.live for m in state.markets.values())
+
+
+def _check_budgets(state: AccountState, plans: Sequence[Plan]) -> None:
+    """Budgets are reserved at start: their sum may not exceed what is available plus what the strategies hold already."""
+    wanted: dict[str, int] = {}
+    held: dict[str, int] = {}
+    leverage = 1
+    if state.terms is not None and state.terms.leverage_limit.replace(".", "", 1).isdigit():
+        leverage = max(1, int(state.terms.leverage_limit.split(".")[0]))
+    for plan in plans:
+        market = state.markets[plan.symbol]
+        i = market.instrument
+        share = -(-plan.budget_atoms // leverage) if i.is_perp else plan.budget_atoms
+        wanted[i.quote] = wanted.get(i.quote, 0) + share
+        held[i.quote] = held.get(i.quote, 0) + market.ledger.cost_atoms
+    for asset, sum_atoms in wanted.items():
+        available = sum(state.balances.get(asset, (0, 0))) + held[asset]
+        if sum_atoms > available:
+            raise StartRefused("start.budget_too_large", asset=asset, wanted=sum_atoms, available=available)

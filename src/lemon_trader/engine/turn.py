@@ -1,0 +1,166 @@
+"""The turn: the facts of one network read in, journalled commands out. Plain, synchronous, without mode, clock or `await`.
+
+Live, the socket's callback calls it; replay is `for facts in tape: engine.turn(facts)`. Every fact is with the operating system before
+anything reacts to it, every attempt before any byte of it leaves.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, cast
+
+import msgspec
+
+from lemon_trader.core.commands import Cancel, Command
+from lemon_trader.core.decide import decide, prepare, risk
+from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Event, IdsReserved, Wake
+from lemon_trader.core.orders import TOMBSTONE_US
+from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert, Recorded
+from lemon_trader.core.step import step
+from lemon_trader.database.journal import JournalUnwritable
+
+_UNWRITTEN: Final = frozenset((*MARKET_FACTS, Wake))
+_IDS_LOW: Final = 256  # a new block is reserved when fewer are left: a turn sends at most one order a slot
+
+
+class Writer(Protocol):
+    """The journal as a turn needs it; it raises JournalUnwritable for what is only in memory."""
+
+    def append(self, event: AnyEvent) -> None:
+        """Write one event through to the operating system."""
+
+    def checkpoint(self, ts_us: int, state: bytes) -> None:
+        """Write the whole state, so that the next start need not read what came before."""
+
+
+class Sender(Protocol):
+    """The venue as a turn needs it."""
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send the commands of one turn; never calls back before it returns."""
+
+    def expires_us(self, now_us: int) -> int:
+        """Exchange time after which a command signed now is refused."""
+
+
+class Engine:
+    """One account's engine. `turn` is the only way in.
+
+    Attributes:
+        state: the fold of everything so far; read it, never write it.
+        turns, sent: counters for the status line and the benchmarks.
+        on_alert, on_fill: what is told to people and to the records, after the commands have left.
+        deciding: False while a start recovers: facts are folded and nothing is sent.
+        unwritten: the error that keeps the journal from the disk; None = it is written.
+    """
+
+    def __init__(self, state: AccountState, journal: Writer, venue: Sender) -> None:
+        self.state = state
+        self.turns = 0
+        self.sent = 0
+        self.deciding = False
+        self.unwritten: Exception | None = None
+        self.on_alert: Callable[[Alert], None] = _ignore
+        self.on_fill: Callable[[Recorded], None] = _ignore
+        self.on_wish: Callable[[], None] = _nothing  # a read of the account is wanted now
+        self._journal = journal
+        self._venue = venue
+
+    def turn(self, facts: Sequence[Event]) -> None:
+        """Take the facts of one read: fold all of them, decide once, send what was decided."""
+        state = self.state
+        self.turns += 1
+        now_us = 0
+        weigh = False
+        for fact in facts:
+            kind = type(fact)
+            if kind not in _UNWRITTEN:
+                self._write(fact)
+            elif kind is Wake:
+                weigh = True
+            now_us = max(now_us, fact.ts_us)
+            step(state, fact)
+        if state.recorded or weigh:
+            for event in risk(state, now_us):
+                self._record(event)
+        if weigh:
+            self._keep_house(now_us)
+        if self.deciding:
+            self._decide(now_us)
+        if state.alerts or state.recorded or state.want_read:
+            self._hand_out()
+
+    def _decide(self, now_us: int) -> None:
+        state = self.state
+        commands: list[Command] = []
+        for market in state.markets.values():
+            touched = market.book_us == now_us and not market.in_band()
+            if market.asked or touched or 0 < market.wake_us <= now_us:
+                if state.ids_end - state.next_id < _IDS_LOW:
+                    self._reserve(now_us)
+                decided, wanted = decide(state, market, now_us, self._venue.expires_us(now_us))
+                if decided is None:
+                    continue
+                if not self._write(decided) and decided.attempts:
+                    # No durable journal, no new exposure: cancels go on from memory.
+                    decided = msgspec.structs.replace(decided, attempts=())
+                    wanted = [c for c in wanted if type(c) is Cancel]
+                step(state, decided)
+                commands += wanted
+        if commands:
+            self.sent += len(commands)
+            self._venue.send(commands)
+
+    def look(self, now_us: int) -> None:
+        """Bring every market's view and position to this moment without deciding: for snapshots."""
+        for market in self.state.markets.values():
+            prepare(self.state, market, now_us)
+
+    def checkpoint(self, now_us: int) -> None:
+        """Write the whole state into the journal."""
+        if self.unwritten is None:
+            self._journal.checkpoint(now_us, msgspec.msgpack.encode(self.state.image()))
+
+    def _record(self, event: Event) -> None:
+        self._write(event)
+        step(self.state, event)
+
+    def _reserve(self, now_us: int) -> None:
+        state = self.state
+        self._record(IdsReserved(now_us, state.next_id, max(state.ids_end, state.next_id) + IDS_BLOCK))
+
+    def _write(self, event: Event) -> bool:
+        try:
+            self._journal.append(cast("AnyEvent", event))
+        except JournalUnwritable as error:
+            if self.unwritten is None:
+                self.unwritten = error
+                self.state.tell(event.ts_us, "alert.journal_unwritable", "grave", error=error)
+            return False
+        if self.unwritten is not None:
+            self.unwritten = None
+            self.state.tell(event.ts_us, "alert.journal_writable", "warn")
+        return True
+
+    def _keep_house(self, now_us: int) -> None:
+        for market in self.state.markets.values():
+            market.orders.forget(now_us - TOMBSTONE_US)
+
+    def _hand_out(self) -> None:
+        state = self.state
+        if state.recorded:
+            recorded, state.recorded = state.recorded, []
+            for fill in recorded:
+                self.on_fill(fill)
+        if state.alerts:
+            alerts, state.alerts = state.alerts, []
+            for alert in alerts:
+                self.on_alert(alert)
+        if state.want_read:
+            self.on_wish()
+
+
+def _ignore(_: object) -> None:
+    """Nobody listens."""
+
+
+def _nothing() -> None:
+    """Nobody listens."""
