@@ -44,6 +44,7 @@ class Header(msgspec.Struct, frozen=True, tag=True):
         number: of the segment, from 1.
         previous: hash of the last record of the segment before.
         created_us: engine time, µs UTC.
+        sequence: facts in the segments before it.
     """
 
     version: int
@@ -52,12 +53,14 @@ class Header(msgspec.Struct, frozen=True, tag=True):
     number: int
     previous: bytes
     created_us: int
+    sequence: int
 
 
 class Checkpoint(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The whole state at `ts_us` as its owner packed it: a start needs nothing older."""
+    """The whole state at `ts_us` as its owner packed it: a start needs nothing older. `sequence`: facts in the journal before it."""
 
     ts_us: int
+    sequence: int
     state: bytes
 
 

@@ -66,12 +66,14 @@ class Opened(msgspec.Struct, frozen=True):
     Attributes:
         state: of the last checkpoint; None = there is none, `events` begin at the beginning.
         events: everything after it, in order.
+        sequence: how many facts the journal holds before `events`.
         cut_bytes: torn tail that was cut off; 0 = the journal ended clean.
         cut_file: where those bytes were kept; "" = nothing was cut.
     """
 
     state: bytes | None
     events: list[AnyEvent]
+    sequence: int
     cut_bytes: int
     cut_file: str
 
@@ -80,6 +82,7 @@ class Journal:
     """One writer's journal in `store`. The caller holds the store's lock: two writers would break the chain.
 
     Attributes:
+        sequence: facts appended since the journal's very beginning, those in the buffer included.
         writable: False while the disk refuses.
         held_bytes: in the spool.
         dropped_facts: market facts that were not kept because the disk refused.
@@ -90,6 +93,7 @@ class Journal:
         self, store: Store, name: str = "journal", *, mode: str, account: str, durability: Durability = "normal",
         segment_bytes: int = SEGMENT_BYTES, spool_bytes: int = SPOOL_BYTES,
     ) -> None:  # fmt: skip
+        self.sequence = 0
         self.writable = True
         self.held_bytes = 0
         self.dropped_facts = 0
@@ -144,6 +148,7 @@ class Journal:
             data = self._encode(event)
             self._waiting.append(data)
             self._waiting_bytes += len(data)
+            self.sequence += 1
             if self._waiting_bytes > MARKET_BUFFER_BYTES:
                 self._write()
             return
@@ -152,6 +157,7 @@ class Journal:
                 f"the journal lost facts while the disk refused ({self._spool_bytes} bytes were not enough); stop and start again"
             )
         self._waiting.append(self._encode(event))
+        self.sequence += 1
         if kind in _SYNCED or (self._strict and isinstance(event, Decided) and event.attempts):
             self._sync_owed = True  # should the disk refuse now, it is paid when it takes the record
             self._write()
@@ -199,10 +205,10 @@ class Journal:
         self.sync()  # a segment that is followed by another is durable to its last byte
         if self._lost:
             raise JournalLost("the journal lost facts while the disk refused; stop and start again")
-        checkpoint = Checkpoint(ts_us, state)
+        checkpoint = Checkpoint(ts_us, self.sequence, state)
         try:
             if self._length >= self._segment_bytes:
-                header = Header(VERSION, self._mode, self._account, self._number + 1, self._hash, ts_us)
+                header = Header(VERSION, self._mode, self._account, self._number + 1, self._hash, ts_us, self.sequence)
                 self._begin(header, checkpoint)
                 return
             data, digest = record(self._hash, (checkpoint,))
@@ -226,17 +232,17 @@ class Journal:
     def _open(self, now_us: int) -> Opened:
         files = segment_files(self._store, self._name)
         if not files:
-            self._begin(Header(VERSION, self._mode, self._account, 1, NO_HASH, now_us), None)
-            return Opened(None, [], 0, "")
+            self._begin(Header(VERSION, self._mode, self._account, 1, NO_HASH, now_us, 0), None)
+            return Opened(None, [], 0, 0, "")
         file, _, revision = files.pop()
         last = load(self._store, file, revision, None, is_last=True)
         self._check_ours(last)
-        state, events = _since_checkpoint(last)
+        sequence, state, events = _since_checkpoint(last)
         while state is None and files:  # only behind a repair: a segment that a checkpoint did not begin
             file, _, revision = files.pop()
-            older = load(self._store, file, revision, None, is_last=False)
-            state, earlier = _since_checkpoint(older)
+            sequence, state, earlier = _since_checkpoint(load(self._store, file, revision, None, is_last=False))
             events = earlier + events
+        self.sequence = sequence + len(events)
         self._file_name, self._number, self._length = last.file, last.header.number, last.clean
         self._hash = last.end_hash
         cut_bytes, cut_file = len(last.data) - last.clean, ""
@@ -245,7 +251,7 @@ class Journal:
             self._store.replace(cut_file, last.data[last.clean :])
             self._store.truncate(last.file, last.clean)
         self._handle()
-        return Opened(state, events, cut_bytes, cut_file)
+        return Opened(state, events, sequence, cut_bytes, cut_file)
 
     def _check_ours(self, segment: Segment) -> None:
         theirs = (segment.header.mode, segment.header.account)
@@ -330,22 +336,20 @@ def read_events(store: Store, name: str = "journal") -> Iterator[AnyEvent]:
     """
     for segment in segments(store, name):
         for index in range(len(segment.spans)):
-            yield from _facts(segment.entries(index))
+            yield from _facts([segment.entries(index)])
 
 
-def _since_checkpoint(segment: Segment) -> tuple[bytes | None, list[AnyEvent]]:
-    """(state, events after it); every segment but the first has a checkpoint in its first record."""
+def _since_checkpoint(segment: Segment) -> tuple[int, bytes | None, list[AnyEvent]]:
+    """(facts before, state, facts after); every segment but the first has a checkpoint in its first record."""
     tail: list[list[Entry]] = []
     for index in reversed(range(len(segment.spans))):
         entries = segment.entries(index)
         for entry in entries:
             if type(entry) is Checkpoint:  # it is the last entry of its record
-                return entry.state, [e for later in reversed(tail) for e in _facts(later)]
+                return entry.sequence, entry.state, _facts(tail)
         tail.append(entries)
-    return None, [e for later in reversed(tail) for e in _facts(later)]
+    return segment.header.sequence, None, _facts(tail)
 
 
-def _facts(entries: list[Entry]) -> Iterator[AnyEvent]:
-    for entry in entries:
-        if type(entry) is not Header and type(entry) is not Checkpoint:
-            yield entry  # type: ignore[misc]  # the union less the two
+def _facts(newest_first: list[list[Entry]]) -> list[AnyEvent]:
+    return [e for entries in reversed(newest_first) for e in entries if not isinstance(e, (Header, Checkpoint))]

@@ -6,6 +6,7 @@ from lemon_trader.core.events import IdsReserved, Latched
 from lemon_trader.database.chain import (
     NO_HASH,
     VERSION,
+    Checkpoint,
     Entry,
     Header,
     JournalCorrupt,
@@ -99,7 +100,7 @@ def repair(store: Store, name: str = "journal", *, mode: str, account: str, now_
                     segment.entries(index)
                 before = segment
         except JournalCorrupt as error:
-            done.append(_repair(store, name, error, before, Header(VERSION, mode, account, 1, NO_HASH, now_us)))
+            done.append(_repair(store, name, error, before, Header(VERSION, mode, account, 1, NO_HASH, now_us, 0)))
         else:
             return done
 
@@ -115,12 +116,22 @@ def _repair(store: Store, name: str, error: JournalCorrupt, before: Segment | No
         _check_ours(part.header, error.file, fresh.mode, fresh.account)
         digest = part.end_hash
     else:
-        header = msgspec.structs.replace(fresh, number=number, previous=before.end_hash if before else NO_HASH)
+        header = (
+            fresh
+            if before is None
+            else msgspec.structs.replace(
+                fresh, number=number, previous=before.end_hash, sequence=before.header.sequence + _count_facts(before)
+            )
+        )
         kept, digest = record(header.previous, (header,))
     rescued = _rescue(data, error.offset, digest)
     new_file = segment_file(name, number, revision + 1)
     store.replace(new_file, kept + (record(digest, rescued)[0] if rescued else b""))
     return Repaired(new_file, error.file, error.offset, error.offset, len(data) - error.offset, len(rescued))
+
+
+def _count_facts(segment: Segment) -> int:
+    return sum(not isinstance(e, (Header, Checkpoint)) for index in range(len(segment.spans)) for e in segment.entries(index))
 
 
 def _rescue(data: bytes, damage: int, digest: bytes) -> list[Entry]:
