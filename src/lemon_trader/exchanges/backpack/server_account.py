@@ -7,7 +7,7 @@ import msgspec
 
 from lemon_trader.core.instrument import Instrument, atoms_text
 from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_MS
-from lemon_trader.exchanges.backpack.server_facts import Execution, FundingPaid, Held, Order
+from lemon_trader.exchanges.backpack.server_facts import EndedPosition, Execution, FundingPaid, Held, Order
 from lemon_trader.exchanges.backpack.server_public import bps_text, margin_function, ppm_text
 from lemon_trader.exchanges.backpack.times import iso_of_us
 from lemon_trader.exchanges.backpack.words import LIMIT, SIDE_WORDS, USER
@@ -150,6 +150,24 @@ def position_figures(held: Held, market: Instrument, mark_ticks: int, exposure_l
     )
 
 
+def position_history_row(held: EndedPosition, market: Instrument) -> Json:
+    """One row of the position history; an open position has no closing price and no time of closing."""
+    return {
+        "id": str(held.position_id),
+        "symbol": held.symbol,
+        "netQuantity": market.qty_text(held.lots),
+        "entryPrice": _unit_price(held.cost_atoms, held.lots, market),
+        "closingPrice": _unit_price(held.closed_quote_atoms, held.closed_lots, market) if held.closed_lots else None,
+        "cumulativePnlRealized": atoms_text(held.realised_atoms),
+        "fees": atoms_text(held.fee_atoms),
+        "liquidationFees": atoms_text(held.liquidation_fee_atoms),
+        "fundingQuantity": atoms_text(held.funding_atoms),
+        "openedAt": iso_of_us(held.opened_us),
+        "closedAt": None if held.closed_us is None else iso_of_us(held.closed_us),
+        "state": "Open" if held.closed_us is None else "Closed",
+    }
+
+
 def position_row(held: Held, market: Instrument, figures: PositionFigures, liquidation_ticks: int = 0) -> Json:
     """One row of `/position`."""
     return {
@@ -226,15 +244,15 @@ class CollateralLine(msgspec.Struct, frozen=True, gc=False):
 
 
 def collateral_body(
-    lines: Iterable[CollateralLine], *, unrealised_atoms: int, locked_atoms: int, exposure_atoms: int, imf_ppm: int, mmf_ppm: int,
+    lines: Iterable[CollateralLine], *, equity_atoms: int, unrealised_atoms: int, locked_atoms: int, exposure_atoms: int, imf_ppm: int,
+    mmf_ppm: int,
 ) -> Json:  # fmt: skip
     """The body of `/capital/collateral`, in quote atoms. `locked_atoms`: margin in use; `exposure_atoms`: futures notional."""
-    rows, assets_value, equity = [], 0, unrealised_atoms
+    rows, assets_value = [], 0
     for line in lines:
         notional = line.total_atoms * line.price_atoms // ATOMS_PER_UNIT
         value = notional * line.weight_ppm // 1_000_000
         assets_value += notional
-        equity += value
         rows.append({
             "symbol": line.asset,
             "assetMarkPrice": atoms_text(line.price_atoms),
@@ -252,10 +270,10 @@ def collateral_body(
         "collateral": rows,
         "imf": ppm_text(imf_ppm),
         "liabilitiesValue": "0",
-        "marginFraction": atoms_text(equity * ATOMS_PER_UNIT // exposure_atoms) if exposure_atoms else None,
+        "marginFraction": atoms_text(equity_atoms * ATOMS_PER_UNIT // exposure_atoms) if exposure_atoms else None,
         "mmf": ppm_text(mmf_ppm),
-        "netEquity": atoms_text(equity),
-        "netEquityAvailable": atoms_text(equity - locked_atoms),
+        "netEquity": atoms_text(equity_atoms),
+        "netEquityAvailable": atoms_text(equity_atoms - locked_atoms),
         "netEquityLocked": atoms_text(locked_atoms),
         "netExposureFutures": atoms_text(exposure_atoms),
         "pnlUnrealized": atoms_text(unrealised_atoms),

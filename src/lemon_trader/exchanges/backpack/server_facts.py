@@ -108,6 +108,21 @@ class Held(Protocol):
     def funding_atoms(self) -> int: ...
 
 
+class EndedPosition(Held, Protocol):
+    """A position as its history tells it; `closed_us` is None while it is open."""
+
+    @property
+    def opened_us(self) -> int: ...
+    @property
+    def closed_us(self) -> int | None: ...
+    @property
+    def liquidation_fee_atoms(self) -> int: ...
+    @property
+    def closed_quote_atoms(self) -> int: ...
+    @property
+    def closed_lots(self) -> int: ...
+
+
 class FundingPaid(Protocol):
     """One funding payment of one account: received > 0."""
 

@@ -1,0 +1,125 @@
+"""What the handlers of the sandbox work with: the exchange, its accounts, what its markets have printed, and the switches of the edge."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.units import PPM
+from lemon_trader.exchanges.backpack.server import Refusal
+from lemon_trader.exchanges.backpack.server_account import PositionFigures, position_figures
+from lemon_trader.exchanges.backpack.words import RESOURCE_NOT_FOUND
+from lemon_trader.matching.effects import FundingSettled, Position
+from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.orders import Refused
+from lemon_trader.sandbox.accounts import DemoAccount, Verifier
+from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.tape import Tape
+
+
+class Switches(msgspec.Struct, frozen=True, kw_only=True):
+    """The edge's own switches; those of the exchange behind it are `matching.orders.Rules`.
+
+    Attributes:
+        requests_per_minute: of an account, by exchange time; 0 = no limit.
+        history_per_minute: of a peer on `/klines` and `/trades/history`; 0 = no limit.
+        heartbeat_us: a book that somebody listens to and that has been silent for so long states its touch again under a new update id;
+            a client that waits for its first eleven deltas gets them. 0 = a quiet book sends nothing, as on the venue.
+        funding_bound_bps: published bounds of an interval's funding rate.
+        leverage_max: the highest leverage an account may ask for.
+    """
+
+    requests_per_minute: int = 2_000
+    history_per_minute: int = 30
+    heartbeat_us: int = 200_000
+    funding_bound_bps: int = 150
+    leverage_max: int = 50
+
+
+class Desk:
+    """The state behind the edge. Handlers read it; the exchange alone changes books and balances."""
+
+    def __init__(
+        self, exchange: Exchange, markets: Sequence[Instrument], accounts: Sequence[DemoAccount], switches: Switches, faults: Faults
+    ) -> None:
+        """Open the accounts on the exchange, those that it does not hold yet."""
+        self.exchange = exchange
+        self.markets: dict[str, Instrument] = {market.symbol: market for market in markets}
+        self.accounts: dict[str, DemoAccount] = {account.api_key: account for account in accounts}
+        self.verifiers: dict[str, Verifier] = {account.api_key: account.verifier() for account in accounts}
+        self.switches = switches
+        self.faults = faults
+        self.tapes = {symbol: Tape() for symbol in self.markets}
+        self.funding_rates: dict[str, deque[FundingSettled]] = {symbol: deque(maxlen=10_000) for symbol in self.markets}
+        self.leverage: dict[str, str] = {}
+        self.created_us = exchange.now_us
+        for account in accounts:
+            if account.name not in exchange.accounts:
+                exchange.open_account(account.name, account.balances)
+
+    def market(self, symbol: str) -> Instrument:
+        """The market, with its present book state. Raises Refused INVALID_MARKET."""
+        return self.exchange.instrument(symbol)
+
+    def mark_ticks(self, symbol: str) -> int:
+        """The mark price; the last trade's where none was stated."""
+        return self.exchange.reference(symbol)[0] or self.exchange.last_ticks(symbol)
+
+    def figures(self, account: str, held: Position) -> PositionFigures:
+        """What is derived of a position now."""
+        buys = sells = 0
+        for order in self.exchange.open_orders(account, held.symbol):
+            if not order.reduce_only and not order.is_trigger:
+                buys, sells = (buys + order.open_lots, sells) if order.side > 0 else (buys, sells + order.open_lots)
+        exposure = max(abs(held.lots), abs(held.lots + buys), abs(held.lots - sells)) if buys or sells else abs(held.lots)
+        return position_figures(held, self.markets[held.symbol], self.mark_ticks(held.symbol), exposure)
+
+    def liquidation_ticks(self, account: str, held: Position) -> int:
+        """The mark at which the account's equity would equal its maintenance margin, everything else standing still; 0 = none."""
+        market, mark = self.markets[held.symbol], self.mark_ticks(held.symbol)
+        margin = self.exchange.margin(account)
+        own = market.notional_atoms(mark, abs(held.lots)) * market.mmf_ppm // PPM
+        short_of = margin.maintenance_atoms - own - margin.equity_atoms + market.notional_atoms(mark, held.lots)
+        slope = market.tick_lot_atoms * (held.lots * PPM - market.mmf_ppm * abs(held.lots))
+        return max(0, short_of * PPM // slope)
+
+
+def refusal(refused: Refused) -> Refusal:
+    """How the edge words what the exchange refuses."""
+    return Refusal(404 if refused.code == RESOURCE_NOT_FOUND else 400, refused.code, refused.message)
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """One request that has passed the edge.
+
+    Attributes:
+        query: parameters of the query, the last of each name.
+        pairs: the same as they were sent.
+        params: query and body together, the body's winning.
+        rows: of a batch, its objects.
+        account: who signed it; "" on public requests.
+    """
+
+    now_us: int
+    query: Mapping[str, str]
+    pairs: Sequence[tuple[str, str]]
+    params: Mapping[str, object]
+    rows: Sequence[Mapping[str, object]] = ()
+    account: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What goes back. A handler that gives another value means 200 with that value as JSON.
+
+    Attributes:
+        delay_us: the shell waits for so long before it answers.
+        is_lost: the shell answers nothing and ends the connection.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    delay_us: int = 0
+    is_lost: bool = False
