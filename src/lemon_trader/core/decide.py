@@ -204,24 +204,8 @@ def _commands(
                 raise AssertionError("client ids must be reserved before a turn")
             row = market.out[action.index]
             commands.append(Place(symbol, client_id, row.side, row.kind, row.flags, row.price_ticks, row.trigger_ticks, action.qty_lots))
-            attempts.append(
-                Attempted(
-                    now_us,
-                    symbol,
-                    client_id,
-                    row.slot,
-                    row.generation,
-                    row.role,
-                    row.side,
-                    row.kind,
-                    row.flags,
-                    row.price_ticks,
-                    row.trigger_ticks,
-                    action.qty_lots,
-                    row.qty_lots,
-                    expires_us,
-                )  # fmt: skip
-            )
+            key = (row.slot, row.generation, row.role, row.side, row.kind, row.flags, row.price_ticks, row.trigger_ticks)
+            attempts.append(Attempted(now_us, symbol, client_id, *key, action.qty_lots, row.qty_lots, expires_us))
             client_id += 1
     return commands, attempts, cancels
 

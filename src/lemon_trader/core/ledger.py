@@ -47,7 +47,8 @@ class Ledger:
 
     __slots__ = (
         "_keys", "_named", "_order_counts", "_queue", "base_atoms", "bought_atoms", "cash_atoms", "cost_atoms",
-        "fees_atoms", "fees_base_atoms", "funding_atoms", "given_atoms", "instrument", "moves", "other_fees", "realised_atoms", "sold_atoms",
+        "fees_atoms", "fees_base_atoms", "funding_atoms", "given_atoms", "instrument", "moves", "other_fees",
+        "realised_atoms", "sold_atoms",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument) -> None:

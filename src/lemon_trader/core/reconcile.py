@@ -295,7 +295,7 @@ def _resolve_unknown(state: AccountState, market: MarketState, read: AccountRead
 
 
 def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> None:
-    """A fill of an order that is not ours: the operator trades by hand. It moves what the account should hold, once, and nothing of ours."""
+    """A fill of an order that is not ours: the operator trades by hand. It moves what the account should hold, once, nothing of ours."""
     name = str(fill.trade_id) if fill.trade_id > 0 else f"{fill.venue_us // 1_000}:{fill.qty_lots}:{max(0, ordinal)}"
     key = f"foreign:{fill.order_id}:{name}"
     if key in market.ledger.moves:

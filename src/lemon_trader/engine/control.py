@@ -1,4 +1,4 @@
-"""The control channel: faces in other processes ask for a picture or give a command. Loopback only, with a token that only the owner can read.
+"""The control channel: faces in other processes ask for a picture or give a command. Loopback only; only the owner can read the token.
 
 One JSON object a line in, one a line out. A face can come and go; nothing it does can stall the engine's turn.
 """
