@@ -67,11 +67,12 @@ class Crowd:
             acts.append(Take(at_us, symbol, -side, SWEEP, ticks))
         if ticks != self.last_ticks and ticks > side:
             acts.append(Take(at_us, symbol, side, SWEEP, ticks - side))
-        rest = self._some(self.depth_lots >> 1)
-        if ahead.get(ticks, 0) != lots + rest:
-            acts.append(Level(at_us, symbol, -side, ticks, lots + rest))
+        have = ahead.get(ticks, 0)
+        if have <= lots:
+            have = lots + self._some(self.depth_lots >> 1)
+            acts.append(Level(at_us, symbol, -side, ticks, have))
         acts.append(Take(at_us, symbol, side, lots, ticks))
-        ahead[ticks] = rest
+        ahead[ticks] = have - lots
         self.last_ticks = ticks
         self._follow(at_us, side, touch, acts)
         return acts
