@@ -1,29 +1,38 @@
-"""An account: balances to the atom, locks, one-way positions, and its own exact ledger."""
+"""An account: balances to the atom, locks, one-way positions, live orders, and its own exact ledger."""
 
 from collections.abc import Mapping
 
+from lemon_trader.core.units import BUY
 from lemon_trader.matching.effects import Funded, Position
-from lemon_trader.matching.orders import Fill, OrderState
+from lemon_trader.matching.orders import Code, Fill, OrderState, Refused, Rules
 
 
 class Account:
     """One customer of the exchange. Read it; only the exchange writes it.
 
     Attributes:
+        live: orders that may still be filled, fired or cancelled, by id, oldest first.
         fills, order_history, funding, closed_positions: ledger rows, oldest first; `order_history` holds ended orders.
+        imf_floor_ppm: initial margin fraction is at least this: 1 / the account's leverage limit; 0 = the market's own alone.
         is_liquidating: True from a margin call until the account stands again.
     """
 
-    def __init__(self, name: str, balances: Mapping[str, int]) -> None:
+    def __init__(self, name: str, balances: Mapping[str, int], rules: Rules) -> None:
         self.name = name
-        self._totals: dict[str, int] = dict(balances)
-        self._locks: dict[str, int] = {}
+        self.live: dict[int, OrderState] = {}
         self.positions: dict[str, Position] = {}
         self.fills: list[Fill] = []
         self.order_history: list[OrderState] = []
         self.funding: list[Funded] = []
         self.closed_positions: list[Position] = []
+        self.imf_floor_ppm = rules.imf_floor_ppm
         self.is_liquidating = False
+        self._totals: dict[str, int] = dict(balances)
+        self._locks: dict[str, int] = {}
+        self._exposed: dict[str, list[int]] = {}  # symbol -> lots of risk-taking open orders, [buys, sells]
+        self._reducing: dict[str, dict[int, OrderState]] = {}  # symbol -> resting reduce-only orders
+        self._client_ids: dict[int, int] = {}  # client id -> order id
+        self._forgets_client_ids = rules.client_id_rule == "live"
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -45,3 +54,74 @@ class Account:
     def position(self, symbol: str) -> Position | None:
         """The open position, or None when flat."""
         return self.positions.get(symbol)
+
+    def position_lots(self, symbol: str) -> int:
+        """The signed position, 0 when flat."""
+        position = self.positions.get(symbol)
+        return position.lots if position else 0
+
+    def exposed_lots(self, symbol: str) -> tuple[int, int]:
+        """Open lots of orders that may add to the position: (buys, sells)."""
+        buys, sells = self._exposed.get(symbol, (0, 0))
+        return buys, sells
+
+    @property
+    def perpetuals(self) -> set[str]:
+        """Symbols in which margin is needed: a position, or an order that may open one."""
+        return self.positions.keys() | {symbol for symbol, lots in self._exposed.items() if lots[0] or lots[1]}
+
+    def find(self, symbol: str, order_id: int | None, client_id: int | None) -> OrderState:
+        """The live order with exactly one of these ids. Raises Refused."""
+        if (order_id is None) == (client_id is None):
+            raise Refused(Code.INVALID_CLIENT_REQUEST, "Must specify exactly one of `orderId` and `clientId`")
+        order = self.live.get(self._client_ids.get(client_id, 0) if client_id is not None else order_id or 0)
+        if order is None or order.symbol != symbol:
+            raise Refused(Code.RESOURCE_NOT_FOUND, "Not Found")
+        return order
+
+    def knows_client_id(self, client_id: int) -> bool:
+        """True when the exchange's rule forbids this client id for a new order."""
+        return client_id in self._client_ids
+
+    # What follows is called by the exchange's clearing alone.
+
+    def add(self, asset: str, change: int) -> None:
+        """Change a balance by atoms."""
+        self._totals[asset] = self._totals.get(asset, 0) + change
+
+    def begin(self, order: OrderState) -> None:
+        """An order becomes live."""
+        self.live[order.order_id] = order
+        if order.client_id is not None:
+            self._client_ids[order.client_id] = order.order_id
+
+    def end(self, order: OrderState) -> None:
+        """An order is over."""
+        del self.live[order.order_id]
+        if order.client_id is not None and self._forgets_client_ids:
+            del self._client_ids[order.client_id]
+        if order.reduce_only:
+            self._reducing.get(order.symbol, {}).pop(order.order_id, None)
+        self.order_history.append(order)
+
+    def rests_reducing(self, order: OrderState) -> None:
+        """A reduce-only order rests from now on."""
+        self._reducing.setdefault(order.symbol, {})[order.order_id] = order
+
+    def reducing(self, symbol: str) -> tuple[OrderState, ...]:
+        """Resting reduce-only orders of a market, oldest first."""
+        return tuple(self._reducing.get(symbol, {}).values())
+
+    def lock(self, order: OrderState, asset: str, atoms: int) -> bool:
+        """Hold `atoms` for a spot order from now on; True when that is a change."""
+        if atoms == order.locked_atoms:
+            return False
+        self._locks[asset] = self._locks.get(asset, 0) + atoms - order.locked_atoms
+        order.locked_atoms = atoms
+        return True
+
+    def expose(self, order: OrderState, lots: int) -> None:
+        """Count `lots` of a perpetual order as risk from now on."""
+        both = self._exposed.setdefault(order.symbol, [0, 0])
+        both[order.side != BUY] += lots - order.exposed_lots
+        order.exposed_lots = lots

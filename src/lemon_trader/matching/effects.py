@@ -97,7 +97,7 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     """Levels of a book have new totals. Ids of a market are contiguous: `first_id` is the previous effect's `last_id` + 1.
 
     Attributes:
-        levels: (side, ticks, lots): the absolute quantity now, accounts and outside together; 0 = the level is gone. Restated levels come alike.
+        levels: (side, ticks, lots): the absolute quantity now, accounts and outside together; 0 = the level is gone.
     """
 
     symbol: str

@@ -1,17 +1,30 @@
 """The whole exchange behind one door: places, cancels, the outside world and the passing of time come in, effects go out.
 
-No clock: every call takes `now_us`, engine time in microseconds UTC. Time never runs backwards here: an earlier `now_us` counts as the latest seen.
-Every mutating call first lets everything happen that was due by then (`advance`), then acts, then fires what the act has triggered.
+No clock: every call takes `now_us`, engine time in microseconds UTC. Time never runs backwards here: an earlier `now_us` counts as the
+latest seen. Every mutating call first lets everything happen that was due by then, at its own time, then acts, then fires the triggers and
+checks the margins that the act has touched.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Final
 
 import msgspec
 
 from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.units import BUY, INT64_MAX, PPM, SELL
 from lemon_trader.matching.accounts import Account
-from lemon_trader.matching.effects import Effect
-from lemon_trader.matching.orders import NewOrder, OrderState, Rules
+from lemon_trader.matching.clearing import Clearing
+from lemon_trader.matching.desk import Desk
+from lemon_trader.matching.effects import BookChanged, Change, Effect, FundingSettled, ReferenceChanged, StateChanged
+from lemon_trader.matching.liquidation import Liquidator
+from lemon_trader.matching.listing import Listing
+from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms
+from lemon_trader.matching.matcher import Matcher, reducible_lots
+from lemon_trader.matching.orders import Code, NewOrder, OrderState, Refused, Rules, Status
+
+_MOST_LOTS: Final = 1 << 48  # where a market without margin stops being unlimited
+BOOK_STATES: Final = ("Open", "Closed", "CancelOnly", "LimitOnly", "PostOnly")
 
 
 class Depth(msgspec.Struct, frozen=True, gc=False):
@@ -23,137 +36,324 @@ class Depth(msgspec.Struct, frozen=True, gc=False):
     at_us: int
 
 
-class Margin(msgspec.Struct, frozen=True, gc=False):
-    """An account's standing on perpetuals, quote atoms.
-
-    Attributes:
-        equity_atoms: quote balance without what spot orders lock, plus unrealised profit.
-        initial_atoms / maintenance_atoms: required for positions and risk-increasing orders / for positions.
-        notional_atoms: unsigned, positions and risk-increasing orders at mark.
-    """
-
-    equity_atoms: int
-    unrealised_atoms: int
-    initial_atoms: int
-    maintenance_atoms: int
-    notional_atoms: int
-
-
 class Exchange:
     """An exchange as pure state. Its effects wait in `effects` until `take_effects` drains them."""
 
     def __init__(self, instruments: Sequence[Instrument], rules: Rules | None = None) -> None:
+        """Open these markets. Raises ValueError when a symbol comes twice or perpetuals settle in different assets."""
         self.rules = rules or Rules()
-        self.accounts: dict[str, Account] = {}
         self.effects: list[Effect] = []
         self.now_us = 0
+        self._listings = {instrument.symbol: Listing(instrument, self.rules) for instrument in instruments}
+        if len(self._listings) != len(instruments):
+            raise ValueError("a symbol is listed twice; name each market once")
+        settlements = {instrument.quote for instrument in instruments if instrument.is_perp}
+        if len(settlements) > 1:
+            raise ValueError(f"perpetuals settle in {sorted(settlements)}; cross margin knows one settlement asset")
+        self._settlement = next(iter(settlements), None)
+        self._clearing = Clearing(self.rules, self.effects, self._listings)
+        self._matcher = Matcher(self.rules, self._clearing, self.effects)
+        self._desk = Desk(self.rules, self._listings, self._settlement, self._clearing, self._matcher)
+        self._liquidator: Liquidator | None = None
+        if self._settlement is not None:
+            self._liquidator = Liquidator(self._listings, self._settlement, self._clearing, self._desk, self.effects)
+        self._funding_us = 0  # next boundary; 0 = time has not begun
+        self._due_us = 0
+        self.accounts = self._clearing.accounts
 
     # The caller's side.
 
     def take_effects(self) -> list[Effect]:
         """All effects since the last call, in engine order; the exchange keeps none of them."""
-        raise NotImplementedError
+        taken = self.effects[:]
+        self.effects.clear()
+        return taken
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """All markets, in the order they were given."""
+        return tuple(self._listings)
 
     @property
     def next_due_us(self) -> int | None:
-        """When `advance` has something to do at the earliest: funding, or a taker that waits out its delay. None before the first call."""
-        raise NotImplementedError
+        """When `advance` has something to do at the earliest: funding, or a taker that waits out its delay. None when nothing is ahead."""
+        return self._due_us if 0 < self._due_us < INT64_MAX else None
 
     def instrument(self, symbol: str) -> Instrument:
         """The market's grid and bounds, with its present book_state. Raises Refused INVALID_MARKET."""
-        raise NotImplementedError
+        listing = self._listing(symbol)
+        if listing.book_state == listing.instrument.book_state:
+            return listing.instrument
+        return msgspec.structs.replace(listing.instrument, book_state=listing.book_state)
 
     def open_account(self, name: str, balances: Mapping[str, int]) -> Account:
         """A new account with these balances, atoms by asset. Raises ValueError when the name is taken or a balance is negative."""
-        raise NotImplementedError
+        return self._clearing.open_account(name, balances)
+
+    def deposit(self, account: str, asset: str, atoms: int, now_us: int) -> None:
+        """Credit an account from outside the exchange. Raises ValueError unless `atoms` is above 0."""
+        if atoms <= 0:
+            raise ValueError(f"a deposit of {atoms} atoms of {asset}; give more than 0")
+        now = self._begin(now_us)
+        self._clearing.deposit(self.accounts[account], asset, atoms)
+        self._clearing.unsettled[account] = None
+        self._finish(now)
 
     def place(self, account: str, new: NewOrder, now_us: int) -> OrderState:
-        """Place an order and give back what became of it, immediate fills included. Raises Refused, and then nothing has changed."""
-        raise NotImplementedError
+        """Place an order and give back what became of it, immediate fills included. Raises Refused, and then no order exists."""
+        now = self._begin(now_us)
+        owner, listing = self.accounts[account], self._listing(new.symbol)
+        order = self._desk.place(new, owner, listing, now)
+        self._finish(now)
+        return copy(order)
 
     def cancel(self, account: str, symbol: str, now_us: int, *, order_id: int | None = None, client_id: int | None = None) -> OrderState:
-        """Cancel one live order, by exactly one of the ids. Raises Refused RESOURCE_NOT_FOUND, or INVALID_CLIENT_REQUEST for none or both."""
-        raise NotImplementedError
+        """Cancel one live order by exactly one of the ids.
+
+        Raises:
+            Refused: RESOURCE_NOT_FOUND when it has ended or never was; INVALID_CLIENT_REQUEST for none or both ids.
+        """
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        order = self.accounts[account].find(symbol, order_id, client_id)
+        self._desk.withdraw(order, listing, Status.CANCELLED, Change.CANCELLED, None, now)
+        self._finish(now)
+        return copy(order)
 
     def cancel_all(self, account: str, symbol: str, now_us: int, *, is_trigger: bool | None = None) -> list[OrderState]:
         """Cancel the account's live orders in a market: all, only pending triggers (True) or only the others (False)."""
-        raise NotImplementedError
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        orders = [
+            order for order in self.accounts[account].live.values()
+            if order.symbol == symbol and (is_trigger is None or order.is_trigger == is_trigger)
+        ]  # fmt: skip
+        for order in orders:
+            self._desk.withdraw(order, listing, Status.CANCELLED, Change.CANCELLED, None, now)
+        self._finish(now)
+        return [copy(order) for order in orders]
 
     def open_order(self, account: str, symbol: str, *, order_id: int | None = None, client_id: int | None = None) -> OrderState:
         """One live order. Raises Refused RESOURCE_NOT_FOUND when it has ended or never was."""
-        raise NotImplementedError
+        self._listing(symbol)
+        return copy(self.accounts[account].find(symbol, order_id, client_id))
 
     def open_orders(self, account: str, symbol: str | None = None) -> list[OrderState]:
         """All live orders of an account, oldest first, pending triggers and waiting takers included."""
-        raise NotImplementedError
+        return [copy(order) for order in self.accounts[account].live.values() if symbol is None or order.symbol == symbol]
 
     def due_us(self, order_id: int) -> int | None:
         """When an order that waits out the taker delay reaches the book; None when it does not wait."""
-        raise NotImplementedError
+        return self._matcher.held.get(order_id)
 
     def depth(self, symbol: str, limit: int | None = None) -> Depth:
         """The book, at most `limit` levels a side. Raises Refused INVALID_MARKET."""
-        raise NotImplementedError
+        listing = self._listing(symbol)
+        bids, asks = listing.bids.top(limit), listing.asks.top(limit)
+        return Depth(bids, asks, listing.update_id, self.now_us)
 
     def touch(self, symbol: str) -> tuple[int, int, int, int]:
         """(bid_ticks, bid_lots, ask_ticks, ask_lots), 0 where a side is empty."""
-        raise NotImplementedError
+        return self._listing(symbol).touch()
 
     def last_ticks(self, symbol: str) -> int:
         """The price of the last trade; 0 before the first."""
-        raise NotImplementedError
+        return self._listing(symbol).last_ticks
 
     def reference(self, symbol: str) -> tuple[int, int, int]:
         """(mark_ticks, index_ticks, funding_ppb), 0 where never stated."""
-        raise NotImplementedError
+        listing = self._listing(symbol)
+        return listing.mark_ticks, listing.index_ticks, listing.funding_ppb
 
     def next_funding_us(self, now_us: int) -> int:
         """The end of the funding interval that contains `now_us`."""
-        raise NotImplementedError
+        interval = self.rules.funding_interval_us
+        return (now_us // interval + 1) * interval
 
     def open_interest_lots(self, symbol: str) -> int:
-        """Σ of all long positions of accounts."""
-        raise NotImplementedError
+        """Σ of what accounts hold long or short, whichever is more: the outside world is on the other side of the difference."""
+        held = [account.position_lots(symbol) for account in self._listing(symbol).holders.values()]
+        return max(sum(lots for lots in held if lots > 0), -sum(lots for lots in held if lots < 0))
 
     def margin(self, account: str) -> Margin:
-        """The account's equity and margin at the present marks."""
-        raise NotImplementedError
+        """The account's equity and margin at the present marks. Without perpetuals, its balance of the first market's quote."""
+        asset = self._settlement or next(iter(self._listings.values())).instrument.quote
+        return margin(self.accounts[account], self._listings, asset)
 
     def max_order_lots(self, account: str, symbol: str, side: int, ticks: int = 0, *, reduce_only: bool = False) -> int:
-        """The largest quantity the account could place now; `ticks` 0 = at the touch."""
-        raise NotImplementedError
+        """The largest quantity the account could place now; `ticks` 0 = at the touch. 0 when there is no price to reckon with."""
+        owner, listing = self.accounts[account], self._listing(symbol)
+        instrument = listing.instrument
+        if reduce_only:
+            lots = reducible_lots(owner, symbol, side)
+        elif not instrument.is_perp and side == SELL:
+            lots = spendable_atoms(owner, self._listings, self._settlement, instrument.base) // instrument.lot_atoms
+        else:
+            best = listing.facing(side).best()
+            price = ticks or (best.ticks if best else listing.margin_ticks)
+            if not price:
+                return 0
+            if instrument.is_perp:
+                lots = self._carriable_lots(owner, listing, side, price)
+            else:
+                lots = spendable_atoms(owner, self._listings, self._settlement, instrument.quote) // instrument.notional_atoms(price, 1)
+        return min(lots, instrument.max_lots) if instrument.max_lots else lots
+
+    def set_imf_floor(self, account: str, floor_ppm: int) -> None:
+        """Ask at least this initial margin fraction of an account: 1 / its leverage limit. Raises ValueError outside 0..1,000,000 ppm."""
+        if not 0 <= floor_ppm <= PPM:
+            raise ValueError(f"an initial margin floor of {floor_ppm} ppm; give 0 to {PPM}")
+        self.accounts[account].imf_floor_ppm = floor_ppm
 
     def check_closed(self) -> None:
         """Assert that the books close: nothing of any asset or position has appeared or vanished, to the atom and lot."""
-        raise NotImplementedError
+        self._clearing.check_closed()
 
     # The outside world: everything that is not an account.
 
     def set_outside(self, symbol: str, side: int, ticks: int, lots: int, now_us: int) -> None:
         """State the anonymous quantity of a level, absolute; BUY = bid level, SELL = ask level, 0 lots = none.
 
-        An increase queues behind what is there; a decrease takes from the queue's back. Account orders keep their place. A level that reaches
-        account orders on the other side trades with them first, as taker up to `ticks`; only the rest rests. Outside levels on the other side
-        that it crosses are older and wrong by now: they go.
+        An increase queues behind what is there; a decrease takes from the queue's back. Account orders keep their place. A level that
+        reaches account orders on the other side trades with them first, as taker up to `ticks`; only the rest rests. Outside levels on the
+        other side that it crosses are older and wrong by now: they go. Raises ValueError for ticks below 1 or lots below 0.
         """
-        raise NotImplementedError
+        if ticks < 1 or lots < 0:
+            raise ValueError(f"an outside level of {lots} lots at {ticks} ticks; give ticks of 1 or more and lots of 0 or more")
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        facing = listing.facing(side)
+        if lots and facing.is_reached(ticks):
+            facing.drop_outside(ticks)
+            if facing.is_reached(ticks):
+                lots, _ = self._matcher.sweep(listing, side, lots, ticks, now)
+        listing.resting(side).set_outside(ticks, lots)
+        self._desk.act(listing)
+        self._finish(now)
 
     def outside_take(self, symbol: str, side: int, lots: int, limit_ticks: int, now_us: int) -> int:
-        """Anonymous taker flow: BUY lifts asks. Trades in price-time order up to `limit_ticks` (0 = none); gives the lots executed, the rest vanishes."""
-        raise NotImplementedError
+        """Anonymous taker flow, BUY lifts asks: trades in price-time order up to `limit_ticks` (0 = none). Raises ValueError below 0 lots.
+
+        Returns:
+            The lots executed; what finds no liquidity vanishes.
+        """
+        if lots < 0:
+            raise ValueError(f"an outside taker of {lots} lots; give 0 or more")
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        left, _ = self._matcher.sweep(listing, side, lots, limit_ticks, now)
+        self._desk.act(listing)
+        self._finish(now)
+        return lots - left
 
     def set_reference(self, symbol: str, mark_ticks: int, index_ticks: int, funding_ppb: int, now_us: int) -> None:
-        """State mark and index (0 = unknown) and the running interval's funding rate; triggers fire and margins are checked by it at once."""
-        raise NotImplementedError
+        """State mark and index (0 = unknown) and the running interval's funding rate; triggers and margins follow at once."""
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        listing.stated(mark_ticks, index_ticks, funding_ppb)
+        self.effects.append(ReferenceChanged(symbol, mark_ticks, index_ticks, funding_ppb, now))
+        self._clearing.unsettled.update(dict.fromkeys(listing.holders))
+        self._desk.act(listing)
+        self._finish(now)
 
     def set_book_state(self, symbol: str, book_state: str, now_us: int) -> None:
         """Open, Closed, CancelOnly, LimitOnly or PostOnly; resting orders stay. Raises ValueError for another word."""
-        raise NotImplementedError
+        if book_state not in BOOK_STATES:
+            raise ValueError(f"book state {book_state!r}; it must be one of {', '.join(BOOK_STATES)}")
+        now = self._begin(now_us)
+        self._listing(symbol).book_state = book_state
+        self.effects.append(StateChanged(symbol, book_state, now))
+        self._finish(now)
 
     def restate(self, symbol: str, now_us: int) -> None:
         """Publish the touch's levels again, unchanged, under a new update id: a heartbeat for readers that count deltas."""
-        raise NotImplementedError
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        listing.update_id += 1
+        bid_ticks, bid_lots, ask_ticks, ask_lots = listing.touch()
+        levels = tuple(level for level in ((BUY, bid_ticks, bid_lots), (SELL, ask_ticks, ask_lots)) if level[1])
+        self.effects.append(BookChanged(symbol, listing.update_id, listing.update_id, levels, now))
+        self._finish(now)
 
     def advance(self, now_us: int) -> None:
-        """Let time pass: takers whose delay is over, funding that fell due, in time order, with the triggers and liquidations they cause."""
-        raise NotImplementedError
+        """Let time pass: takers whose delay is over and funding that fell due, in time order, with all that they cause."""
+        self._finish(self._begin(now_us))
+
+    # Time, triggers and margins.
+
+    def _begin(self, now_us: int) -> int:
+        """Let everything happen that is due by `now_us`; gives the engine time of the act."""
+        while self._due_us <= now_us:
+            self._pass_due(now_us)
+        self.now_us = max(self.now_us, now_us)
+        return self.now_us
+
+    def _pass_due(self, now_us: int) -> None:
+        if not self._funding_us:  # time begins
+            self._funding_us = self.next_funding_us(now_us) if self._settlement else INT64_MAX
+        else:
+            now = self.now_us = max(self.now_us, self._due_us)
+            if 0 < self._desk.due_us <= now:
+                self._desk.arrive(now)
+            else:
+                self._fund(self._funding_us, now)
+                self._funding_us += self.rules.funding_interval_us
+            self._finish(now)
+        self._reckon_due()
+
+    def _reckon_due(self) -> None:
+        held_us = self._desk.due_us
+        self._due_us = min(self._funding_us, held_us) if held_us else self._funding_us
+
+    def _fund(self, interval_end_us: int, now: int) -> None:
+        for listing in self._listings.values():
+            if not listing.instrument.is_perp or not listing.mark_ticks:
+                continue
+            symbol = listing.instrument.symbol
+            self.effects.append(FundingSettled(symbol, listing.funding_ppb, listing.mark_ticks, interval_end_us, now))
+            for account in listing.holders.values():
+                self._clearing.fund(account, listing, interval_end_us, now)
+
+    def _finish(self, now: int) -> None:
+        """Follow an act to its end: publish books, fire triggers, check margins, until nothing moves any more; then publish balances."""
+        acted, unsettled, liquidator = self._desk.acted, self._clearing.unsettled, self._liquidator
+        if liquidator is not None and liquidator.troubled:
+            unsettled.update(liquidator.troubled)
+        while acted or unsettled:
+            while acted:
+                _, listing = acted.popitem()
+                listing.publish(self.effects, now)
+                if not listing.mark_ticks and listing.holders:  # valued by trades as long as no mark is known
+                    unsettled.update(dict.fromkeys(listing.holders))
+                for trigger in listing.due_triggers():
+                    self._desk.fire(trigger, listing, now)
+                    listing.publish(self.effects, now)
+            while unsettled:
+                name, _ = unsettled.popitem()
+                if liquidator is not None:
+                    liquidator.check(self.accounts[name], now)
+        self._clearing.publish(now)
+        self._reckon_due()
+
+    def _carriable_lots(self, owner: Account, listing: Listing, side: int, price_ticks: int) -> int:
+        """The largest quantity of a perpetual that the account's equity carries at this price, found by halving with the rule itself."""
+        instrument = listing.instrument
+        asset, symbol = instrument.quote, instrument.symbol
+
+        def fits(lots: int) -> bool:
+            quote = instrument.notional_atoms(price_ticks, lots)
+            return missing_atoms(owner, self._listings, asset, listing, side, lots, price_ticks, quote) <= 0
+
+        low, high = 0, 1 + exposure_lots(owner.position_lots(symbol), *owner.exposed_lots(symbol))
+        while high < _MOST_LOTS and fits(high):
+            high *= 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+    def _listing(self, symbol: str) -> Listing:
+        listing = self._listings.get(symbol)
+        if listing is None:
+            raise Refused(Code.INVALID_MARKET, f"Invalid market symbol: {symbol}")
+        return listing

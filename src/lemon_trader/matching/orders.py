@@ -1,7 +1,7 @@
 """What an account sends to the exchange and what it becomes: the vocabulary of orders, refusals and the exchange's switches.
 
-The words are the venue's own spelling (API reference §3.4, §5.1), so that a door prints them as they stand. Numbers are integers: ticks, lots,
-atoms (10⁻⁹ of the asset), ppm, microseconds UTC.
+The words are the venue's own spelling (API reference §3.4, §5.1), so that a door prints them as they stand. Numbers are integers: ticks,
+lots, atoms (10⁻⁹ of the asset), ppm, microseconds UTC.
 """
 
 from enum import StrEnum
@@ -73,6 +73,7 @@ class Reason(StrEnum):
     POST_ONLY_MODE = "PostOnlyMode"
     POST_ONLY_TAKER = "PostOnlyTaker"
     PRICE_IMPACT = "PriceImpact"
+    PRICE_OUT_OF_BOUNDS = "PriceOutOfBounds"
     REDUCE_ONLY_NOT_REDUCED = "ReduceOnlyNotReduced"
     SELF_TRADE_PREVENTION = "SelfTradePrevention"
     SLIPPAGE_TOLERANCE_EXCEEDED = "SlippageToleranceExceeded"
@@ -103,7 +104,7 @@ class Code(StrEnum):
     TRADING_PAUSED = "TRADING_PAUSED"
 
 
-class Refused(Exception):  # noqa: N818  a refusal is an answer of the venue, not an error of ours
+class Refused(Exception):
     """The exchange does not take the request and nothing has changed.
 
     Attributes:
@@ -132,7 +133,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         trigger_ticks: above 0 makes this a trigger order, with exactly one of `trigger_lots` and `trigger_ppm`.
         trigger_ppm: share of the position at firing, 1,000,000 = "100%".
         trigger_by: None = the exchange's default for the kind of market.
-        slippage_ticks / slippage_ppm: market orders: how far from the touch it may reach; at most one of them; None = the market's impact bound only.
+        slippage_ticks / slippage_ppm: market orders: how far from the touch it may reach; at most one of them; None = no further bound
+            than the market's own.
     """
 
     symbol: str
@@ -163,6 +165,7 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
         quote_atoms: of a market order by quote, what was asked for; of one by lots, an upper estimate at entry; else 0.
         executed_lots / executed_quote_atoms: filled so far, and the quote that changed hands, fees apart.
         locked_atoms: spot: what the account's balance holds back for the open rest, quote on a BUY, base on a SELL; 0 on perpetuals.
+        exposed_lots: perpetuals: open lots that margin is asked for; 0 on spot, reduce-only orders and pending triggers.
         created_us / updated_us: entry, and last change.
         triggered_us: when the trigger fired; on the child as well. None otherwise.
         related_id: of a child, its trigger's id.
@@ -195,6 +198,7 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
     executed_lots: int = 0
     executed_quote_atoms: int = 0
     locked_atoms: int = 0
+    exposed_lots: int = 0
     triggered_us: int | None = None
     related_id: int | None = None
     reason: Reason | None = None
@@ -211,8 +215,8 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def is_live(self) -> bool:
-        """True while it can still be filled, fired or cancelled."""
-        return self.status in LIVE
+        """True while it can still be filled, fired or cancelled. An order that ended PartiallyFilled (a switch of Rules) has a reason."""
+        return self.status in LIVE and self.reason is None
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -248,7 +252,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         spot_maker_ppm .. perp_taker_ppm: fees, tier 1; negative = rebate. Rounded up to an atom against the payer.
         liquidation_fee_ppm: instead of the taker fee on each fill of a liquidation.
-        taker_delay_us: how long an order that would take waits before it meets the book; 100,000 on the venue since some time in 2026. 0 = off.
+        taker_delay_us: how long an order that would take waits before it meets the book; the venue's own is 100,000 (reference §5.4).
         client_id_rule: "live" refuses a client id that a live order carries; "forever" one that was ever used.
         default_self_trade: for orders that name none.
         default_trigger_by_perp / _spot: for triggers that name none.

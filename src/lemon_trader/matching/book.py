@@ -1,0 +1,224 @@
+"""One side of a book: levels of first-in-first-out queues in which account orders and anonymous quantity wait together.
+
+Most levels hold nothing but anonymous quantity; those are one integer. A level grows a queue when the first account order joins it, and
+loses it with the last. Prices are kept in one sorted list per side, best at its end, because books are touched near the best price.
+"""
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import islice
+
+from lemon_trader.matching.orders import OrderState
+
+
+class Level:
+    """A price's queue.
+
+    Attributes:
+        lots: everything that rests here.
+        outside: the anonymous part of it.
+    """
+
+    __slots__ = ("_chunk_key", "_order_count", "_queue", "lots", "outside", "ticks")
+
+    def __init__(self, ticks: int) -> None:
+        self.ticks = ticks
+        self.lots = 0
+        self.outside = 0
+        self._queue: OrderedDict[int, OrderState | int] | None = None  # keys: order id, or a negative number for anonymous lots
+        self._order_count = 0
+        self._chunk_key = 0
+
+    @property
+    def has_orders(self) -> bool:
+        """True when at least one account order waits here."""
+        return self._queue is not None
+
+    def head(self) -> OrderState | int:
+        """Who is first: an account's order, or a number of anonymous lots."""
+        if self._queue is None:
+            return self.outside
+        return next(iter(self._queue.values()))
+
+    def entries(self) -> Iterator[OrderState | int]:
+        """The whole queue, first in first."""
+        if self._queue is None:
+            yield self.outside
+        else:
+            yield from self._queue.values()
+
+    def join(self, order: OrderState) -> None:
+        """Put an order at the back of the queue."""
+        if self._queue is None:
+            self._queue = OrderedDict()
+            if self.outside:
+                self._add_chunk(self.outside)
+        self._queue[order.order_id] = order
+        self._order_count += 1
+        self.lots += order.open_lots
+
+    def leave(self, order: OrderState) -> None:
+        """Take an order out, with what it still has open."""
+        self.lots -= order.open_lots
+        self._forget(order)
+
+    def shrink(self, lots: int) -> None:
+        """An order of this level lost `lots` of its open quantity and keeps its place."""
+        self.lots -= lots
+
+    def filled(self, order: OrderState, lots: int) -> None:
+        """An order of this level was filled by `lots`, which its `executed_lots` show already; it leaves when nothing is open."""
+        self.lots -= lots
+        if not order.open_lots:
+            self._forget(order)
+
+    def set_outside(self, lots: int) -> None:
+        """Make the anonymous quantity `lots`: more joins the back, less is taken from the back, account orders keep their places."""
+        change = lots - self.outside
+        self.lots += change
+        self.outside = lots
+        if self._queue is None or not change:
+            return
+        if change > 0:
+            last = next(reversed(self._queue))
+            if last < 0:
+                self._queue[last] += change  # type: ignore[operator]  # negative keys hold lots
+            else:
+                self._add_chunk(change)
+            return
+        for key in reversed([key for key in self._queue if key < 0]):
+            chunk = self._queue[key]
+            assert isinstance(chunk, int)
+            if chunk > -change:
+                self._queue[key] = chunk + change
+                return
+            change += chunk
+            del self._queue[key]
+            if not change:
+                return
+
+    def take_outside(self, lots: int) -> None:
+        """Take `lots` of the anonymous quantity at the head of the queue; at most what stands there."""
+        self.lots -= lots
+        self.outside -= lots
+        if self._queue is None:
+            return
+        key, chunk = next(iter(self._queue.items()))
+        assert isinstance(chunk, int)
+        assert chunk >= lots
+        if chunk == lots:
+            del self._queue[key]
+        else:
+            self._queue[key] = chunk - lots
+
+    def _add_chunk(self, lots: int) -> None:
+        assert self._queue is not None
+        self._chunk_key -= 1
+        self._queue[self._chunk_key] = lots
+
+    def _forget(self, order: OrderState) -> None:
+        assert self._queue is not None
+        del self._queue[order.order_id]
+        self._order_count -= 1
+        if not self._order_count:
+            self._queue = None
+
+
+class Side:
+    """All levels of one side; iterates best first. `side` is BUY for bids, SELL for asks."""
+
+    __slots__ = ("_keys", "_levels", "changed", "side")
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self._levels: dict[int, Level] = {}
+        self._keys: list[int] = []  # side x ticks, ascending, so that the best is last on both sides
+        self.changed: dict[int, None] = {}  # ticks whose total has changed since the last publication
+
+    def __iter__(self) -> Iterator[Level]:
+        levels, side = self._levels, self.side
+        for key in reversed(self._keys):
+            yield levels[key * side]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def best(self) -> Level | None:
+        """The level a taker meets first, or None."""
+        return self._levels[self._keys[-1] * self.side] if self._keys else None
+
+    def at(self, ticks: int) -> Level | None:
+        """The level at this price, or None."""
+        return self._levels.get(ticks)
+
+    def lots_at(self, ticks: int) -> int:
+        """Everything that rests at this price; 0 for an absent level."""
+        level = self._levels.get(ticks)
+        return level.lots if level else 0
+
+    def is_reached(self, limit_ticks: int) -> bool:
+        """True when a taker with this limit price meets the best level."""
+        return bool(self._keys) and self._keys[-1] >= self.side * limit_ticks
+
+    def join(self, order: OrderState) -> None:
+        """Rest an order at its price."""
+        self._ensure(order.ticks).join(order)
+        self.changed[order.ticks] = None
+
+    def leave(self, order: OrderState) -> None:
+        """Take a resting order out."""
+        level = self._levels[order.ticks]
+        level.leave(order)
+        self.touched(level)
+
+    def set_outside(self, ticks: int, lots: int) -> None:
+        """State a level's anonymous quantity."""
+        level = self._levels.get(ticks)
+        if level is None:
+            if not lots:
+                return
+            level = self._ensure(ticks)
+        elif level.outside == lots:
+            return
+        level.set_outside(lots)
+        self.touched(level)
+
+    def drop_outside(self, limit_ticks: int) -> None:
+        """Take all anonymous quantity away that a taker with this limit price would meet."""
+        reached = []
+        for level in self:
+            if self.side * level.ticks < self.side * limit_ticks:
+                break
+            reached.append(level)
+        for level in reached:
+            if level.outside:
+                level.set_outside(0)
+                self.touched(level)
+
+    def top(self, limit: int | None) -> tuple[tuple[int, int], ...]:
+        """(ticks, lots) of the best levels, best first; None = all."""
+        return tuple([(level.ticks, level.lots) for level in islice(self, limit)])
+
+    def touched(self, level: Level) -> None:
+        """Note that a level's total has changed, and drop it when nothing is left."""
+        self.changed[level.ticks] = None
+        if level.lots:
+            return
+        del self._levels[level.ticks]
+        key = level.ticks * self.side
+        if self._keys[-1] == key:
+            self._keys.pop()
+        else:
+            del self._keys[bisect_left(self._keys, key)]
+
+    def _ensure(self, ticks: int) -> Level:
+        level = self._levels.get(ticks)
+        if level is None:
+            level = self._levels[ticks] = Level(ticks)
+            key = ticks * self.side
+            if not self._keys or key > self._keys[-1]:
+                self._keys.append(key)
+            else:
+                insort(self._keys, key)
+        return level

@@ -1,0 +1,148 @@
+"""One market while it trades: both sides of its book, its prices, its triggers, its counters."""
+
+from collections.abc import Iterator
+
+from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.units import BUY, PPM, SELL
+from lemon_trader.matching.accounts import Account
+from lemon_trader.matching.book import Side
+from lemon_trader.matching.effects import BookChanged, Effect, TouchChanged
+from lemon_trader.matching.orders import OrderState, Rules, TriggerBy
+from lemon_trader.matching.triggers import watched_prices
+
+
+class Listing:
+    """A market's state.
+
+    Attributes:
+        mark_ticks, index_ticks, last_ticks: 0 while unknown.
+        holders: accounts with a position here.
+        update_id: of the last BookChanged.
+    """
+
+    __slots__ = (
+        "_high_ticks", "_low_ticks", "_moved", "_touch", "asks", "bids", "book_state", "funding_ppb", "holders", "index_ticks",
+        "instrument", "last_ticks", "mark_ticks", "next_trade_id", "outside_lots", "triggers", "update_id",
+    )  # fmt: skip
+
+    def __init__(self, instrument: Instrument, rules: Rules) -> None:
+        self.instrument = instrument
+        self.bids = Side(BUY)
+        self.asks = Side(SELL)
+        self.book_state = instrument.book_state
+        self.mark_ticks = 0
+        self.index_ticks = 0
+        self.last_ticks = 0
+        self.funding_ppb = 0
+        self.holders: dict[str, Account] = {}
+        self.outside_lots = 0  # the outside world's signed position
+        self.triggers = watched_prices()
+        self.update_id = rules.first_update_id - 1
+        self.next_trade_id = rules.first_trade_id
+        self._moved: dict[TriggerBy, None] = {}
+        self._low_ticks = 0
+        self._high_ticks = 0
+        self._touch = (0, 0, 0, 0)
+
+    def resting(self, side: int) -> Side:
+        """The side on which orders of `side` rest."""
+        return self.bids if side == BUY else self.asks
+
+    def facing(self, side: int) -> Side:
+        """The side that takers of `side` meet."""
+        return self.asks if side == BUY else self.bids
+
+    def touch(self) -> tuple[int, int, int, int]:
+        """(bid_ticks, bid_lots, ask_ticks, ask_lots), 0 where a side is empty."""
+        bid, ask = self.bids.best(), self.asks.best()
+        return (bid.ticks, bid.lots, ask.ticks, ask.lots) if bid and ask else (
+            bid.ticks if bid else 0, bid.lots if bid else 0, ask.ticks if ask else 0, ask.lots if ask else 0,
+        )  # fmt: skip
+
+    @property
+    def active_ticks(self) -> int:
+        """The price that bands are measured from: last trade, else mark, else the middle of the book; 0 when there is none."""
+        return self.last_ticks or self.mark_ticks or self._middle_ticks()
+
+    @property
+    def margin_ticks(self) -> int:
+        """The price that positions are valued at: mark, else last trade, else the middle of the book; 0 when there is none."""
+        return self.mark_ticks or self.last_ticks or self._middle_ticks()
+
+    def price_ticks(self, by: TriggerBy) -> int:
+        """The price that a trigger watches; 0 while unknown."""
+        if by is TriggerBy.MARK:
+            return self.mark_ticks
+        return self.last_ticks if by is TriggerBy.LAST else self.index_ticks
+
+    def printed(self, ticks: int) -> None:
+        """A trade took place at this price."""
+        self.last_ticks = ticks
+        if TriggerBy.LAST not in self._moved:
+            self._moved[TriggerBy.LAST] = None
+            self._low_ticks = self._high_ticks = ticks
+        elif ticks < self._low_ticks:
+            self._low_ticks = ticks
+        elif ticks > self._high_ticks:
+            self._high_ticks = ticks
+
+    def stated(self, mark_ticks: int, index_ticks: int, funding_ppb: int) -> None:
+        """Mark, index and funding rate are these now."""
+        self.mark_ticks, self.index_ticks, self.funding_ppb = mark_ticks, index_ticks, funding_ppb
+        if mark_ticks:
+            self._moved[TriggerBy.MARK] = None
+        if index_ticks:
+            self._moved[TriggerBy.INDEX] = None
+
+    def armed(self, order: OrderState) -> None:
+        """A trigger begins to watch its price."""
+        assert order.trigger_by is not None
+        price = self.price_ticks(order.trigger_by)
+        self.triggers[order.trigger_by].add(order, price)
+        if order.trigger_ticks == price:
+            self._moved.setdefault(order.trigger_by)
+            if order.trigger_by is TriggerBy.LAST and not self._low_ticks:
+                self._low_ticks = self._high_ticks = price
+
+    def due_triggers(self) -> Iterator[OrderState]:
+        """The triggers that what has moved since the last call fires."""
+        while self._moved:
+            by = next(iter(self._moved))
+            del self._moved[by]
+            low = high = self.price_ticks(by)
+            if by is TriggerBy.LAST:  # a sweep may have printed on both sides of where it ended
+                low, high = self._low_ticks or low, self._high_ticks or high
+                self._low_ticks = self._high_ticks = 0
+            yield from self.triggers[by].due(low, high)
+
+    def impact_ticks(self, side: int) -> int:
+        """The worst price a market order of `side` may reach, from the touch; 0 = no bound or nothing to take."""
+        best = self.facing(side).best()
+        factor = self.instrument.impact_high_ppm if side == BUY else self.instrument.impact_low_ppm
+        if best is None or not factor:
+            return 0
+        return best.ticks * factor // PPM if side == BUY else -(-best.ticks * factor // PPM)
+
+    def publish(self, effects: list[Effect], at_us: int) -> None:
+        """Say what has changed in the book since the last publication, under one new update id."""
+        bids, asks = self.bids, self.asks
+        if not bids.changed and not asks.changed:
+            return
+        levels = tuple(
+            [(BUY, ticks, bids.lots_at(ticks)) for ticks in bids.changed] + [(SELL, ticks, asks.lots_at(ticks)) for ticks in asks.changed]
+        )
+        bids.changed.clear()
+        asks.changed.clear()
+        self.update_id += 1
+        symbol = self.instrument.symbol
+        effects.append(BookChanged(symbol, self.update_id, self.update_id, levels, at_us))
+        touch = self.touch()
+        if touch != self._touch:
+            self._touch = touch
+            effects.append(TouchChanged(symbol, *touch, self.update_id, at_us))
+
+    def _middle_ticks(self) -> int:
+        bid, ask = self.bids.best(), self.asks.best()
+        if bid and ask:
+            return (bid.ticks + ask.ticks) // 2
+        return bid.ticks if bid else ask.ticks if ask else 0
