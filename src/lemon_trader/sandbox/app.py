@@ -79,12 +79,12 @@ class SandboxApp:
     ) -> Response:  # fmt: skip
         """Answer one request; never raises for what a client sends.
 
-        `now_us` is exchange time; `wall_us` the client's honest other clock when the exchange runs at another speed: a signed time may be of
-        either. `peer` says who asks, for the limit on public histories. `target` is the path with its query.
+        `now_us` is exchange time; `wall_us` the client's honest other clock when the exchange runs at another speed: a signed time may
+        be of either. `peer` says who asks, for the limit on public histories. `target` is the path with its query.
         """
         self.desk.exchange.advance(now_us)
-        path, pairs = split_target(target)
         try:
+            path, pairs = split_target(target)
             answer = self._answer(method, path, pairs, headers, body, now_us, now_us if wall_us is None else wall_us, peer)
         except Refusal as refused:
             content_type, text = refused.encode()

@@ -136,6 +136,8 @@ class Publisher:
         if effect.kind is Change.TRIGGERED:
             return  # the venue has no event for it: the child's acceptance follows
         order = effect.order
+        if not self._anybody(ORDER_UPDATES, order.symbol, effect.account):
+            return
         data = order_data(order, self._market(order.symbol), effect.kind, effect.at_us, now_us, effect.fill)
         if effect.fill is not None and self._desk.faults.omit_trade_ids:
             data["t"] = None
@@ -143,9 +145,14 @@ class Publisher:
 
     def _position(self, effect: PositionChanged, now_us: int) -> None:
         held = effect.position
+        if not self._anybody(POSITION_UPDATES, held.symbol, effect.account):
+            return
         figures = self._desk.figures(effect.account, held)
         data = position_data(held, self._market(held.symbol), figures, effect.kind, effect.at_us, now_us)
         self._both(POSITION_UPDATES, held.symbol, data, now_us, effect.account)
+
+    def _anybody(self, stream: str, symbol: str, account: str) -> bool:
+        return self._hub.has(stream, account) or self._hub.has(f"{stream}.{symbol}", account)
 
     def _both(self, stream: str, symbol: str, data: dict[str, object], now_us: int, account: str) -> None:
         """On the account's stream of all markets and on that of the one market."""

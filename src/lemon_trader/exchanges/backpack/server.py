@@ -7,7 +7,7 @@ Nothing here knows a market or an order: parameters come out as text, refusals a
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote_plus
 
 import msgspec
 
@@ -28,6 +28,7 @@ from lemon_trader.exchanges.backpack.words import (
 )
 
 BODY_BYTES_MAX: Final = 1 << 20
+QUERY_FIELDS_MAX: Final = 100
 BATCH_MAX: Final = 50  # the real limit is not established; the largest client batch known is 50
 
 Params = Mapping[str, Any]
@@ -71,9 +72,12 @@ def to_json(value: Any) -> bytes:
 
 
 def split_target(target: str) -> tuple[str, list[tuple[str, str]]]:
-    """(path, query pairs percent-decoded, in the order sent) of a request target."""
-    parts = urlsplit(target)
-    return parts.path, parse_qsl(parts.query, keep_blank_values=True)
+    """(path, query pairs percent-decoded, in the order sent) of a request target. Raises Refusal when there are too many pairs."""
+    path, _, query = target.partition("?")
+    try:
+        return path, parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        raise Refusal(400, "", "failed to parse the query: too many parameters") from None
 
 
 def parse_body(body: bytes, *, many: bool = False) -> Any:

@@ -1,0 +1,243 @@
+"""The sandbox on a real port: REST and stream over the same socket, and a pacer that lets its market live by the clock.
+
+This is a shell: it carries bytes and time to `SandboxApp` and carries its answers back. A session that reads too slowly is dropped, so that
+one sleeping client cannot hold the exchange's memory.
+"""
+
+import asyncio
+import errno
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from lemon_trader.core.units import PPM, US_PER_S
+from lemon_trader.market.acts import Act
+from lemon_trader.sandbox.accounts import DemoAccount
+from lemon_trader.sandbox.app import SandboxApp
+from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.world import World, WorldOptions, make_world
+
+HOST: Final = "127.0.0.1"
+PING_S: Final = 60
+FRAMES_MAX: Final = 20_000  # waiting for one session; some minutes of a busy market
+MESSAGE_BYTES_MAX: Final = 1 << 20
+BODY_BYTES_MAX: Final = 1 << 20
+ACTS_AT_ONCE: Final = 500  # between two looks at the sockets
+PAUSE_US_MAX: Final = 50_000
+CLOSE_S: Final = 2
+
+
+class PortInUse(OSError):
+    """The port belongs to somebody else."""
+
+
+class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how fast. `port` 0 = any free one; `speed_ppm`: exchange time beside the wall's, 1,000,000 = the same."""
+
+    world: WorldOptions = msgspec.field(default_factory=WorldOptions)
+    port: int = 0
+    speed_ppm: int = PPM
+
+
+class Clock:
+    """Exchange time: begins with the wall's and runs at its own speed, never back."""
+
+    def __init__(self, speed_ppm: int) -> None:
+        """Begin now. Raises ValueError when the speed is not above 0."""
+        if speed_ppm <= 0:
+            raise ValueError(f"a speed of {speed_ppm / PPM} is not possible; it must be above 0")
+        self.speed_ppm = speed_ppm
+        self.start_us = self.wall_us()
+        self._begun_ns = time.monotonic_ns()
+
+    def now_us(self) -> int:
+        """Exchange time, µs UTC."""
+        return self.start_us + (time.monotonic_ns() - self._begun_ns) * self.speed_ppm // (1_000 * PPM)
+
+    def wall_us(self) -> int:
+        """The machine's time, µs UTC: what a client signs with that knows nothing of the exchange's speed."""
+        return time.time_ns() // 1_000
+
+    def wall_s(self, span_us: int) -> "float":
+        """How long a span of exchange time takes by the wall, seconds."""
+        return span_us * PPM / self.speed_ppm / US_PER_S
+
+
+class RunningSandbox:
+    """A sandbox that listens.
+
+    Attributes:
+        app: the application behind the port, for tests that order faults or read the exchange's own ledger.
+    """
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self.app: SandboxApp = world.app
+        self.accounts: tuple[DemoAccount, ...] = world.accounts
+        self.clock = clock
+        self.port = 0
+        self._source = world.source
+        self._next: Act | None = next(self._source, None)
+        self._runner: web.ServerRunner | None = None
+        self._pacer: asyncio.Task[None] | None = None
+
+    @property
+    def rest_url(self) -> str:
+        """Where REST requests go."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where streams connect."""
+        return f"ws://{HOST}:{self.port}/"
+
+    def readiness(self) -> str:
+        """One line of JSON that says where it listens and which demo keys it knows."""
+        accounts = [{"api_key": account.api_key, "secret": account.secret} for account in self.accounts]
+        return json.dumps({"rest_url": self.rest_url, "ws_url": self.ws_url, "accounts": accounts})
+
+    async def listen(self, port: int) -> None:
+        """Open the port. Raises PortInUse."""
+        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=CLOSE_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(f"port {port} is already in use; choose another with --port, or 0 for any free one") from None
+            raise
+        self.port = self._runner.addresses[0][1]
+        self._pacer = asyncio.create_task(self._pace(), name="sandbox pacer")
+
+    async def stop(self) -> None:
+        """Close every stream with a close frame, then the port. Harmless when called again."""
+        pacer, self._pacer = self._pacer, None
+        if pacer is not None:
+            pacer.cancel()
+            with suppress(asyncio.CancelledError):
+                await pacer
+        self.app.hub.close_all(WSCloseCode.GOING_AWAY, "shutting down")
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    # ---- time ----
+
+    async def _pace(self) -> None:
+        while True:
+            now_us = self.clock.now_us()
+            if self._catch_up(now_us):
+                await asyncio.sleep(0)
+                continue
+            self.app.advance(now_us)
+            due_us = self.app.next_due_us() if self._next is None else min(self.app.next_due_us(), self._next.at_us)
+            pause_us = max(0, min(due_us - self.clock.now_us(), PAUSE_US_MAX * self.clock.speed_ppm // PPM))
+            await asyncio.sleep(self.clock.wall_of(pause_us) / US_PER_S)
+
+    def _catch_up(self, now_us: int) -> bool:
+        """Let the outside world do what it had to do by now; True when there is more of it."""
+        for _ in range(ACTS_AT_ONCE):
+            act = self._next
+            if act is None or act.at_us > now_us:
+                return False
+            self.app.act(act)
+            self._next = next(self._source, None)
+        return True
+
+    # ---- sockets ----
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._stream(request)
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return web.Response(status=413, text="payload too large")
+        now_us = self.clock.now_us()
+        self._catch_up(now_us)
+        wall_us, peer = self.clock.wall_us(), request.remote or ""
+        answer = self.app.handle(request.method, request.raw_path, request.headers, body, now_us, wall_us=wall_us, peer=peer)
+        if answer.delay_us:
+            await asyncio.sleep(self.clock.wall_of(answer.delay_us) / US_PER_S)
+        if answer.is_lost and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+    async def _stream(self, request: web.BaseRequest) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MESSAGE_BYTES_MAX, timeout=CLOSE_S)
+        await socket.prepare(request)
+        outbox = Outbox(socket)
+        session = self.app.open_stream(outbox.put, outbox.end)
+        writer = asyncio.create_task(outbox.drain(), name="stream writer")
+        try:
+            async for message in socket:
+                self._receive(session.receive, message)
+        finally:
+            session.gone()
+            writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await writer
+        return socket
+
+    def _receive(self, receive: Callable[[str | bytes, int, int], None], message: WSMessage) -> None:
+        if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+            receive(message.data, self.clock.now_us(), self.clock.wall_us())
+
+
+class Outbox:
+    """Frames on their way to one session, in order. When too many wait, the session is dropped."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+        self._frames: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self._end: tuple[int, str] | None = None
+
+    def put(self, frame: bytes) -> None:
+        """Send it when its turn comes."""
+        if len(self._frames) >= FRAMES_MAX:
+            self._frames.clear()
+            self.end(WSCloseCode.POLICY_VIOLATION, "too slow")
+        if self._end is None:
+            self._frames.append(frame)
+            self._news.set()
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection after what waits."""
+        self._end = self._end or (code, reason)
+        self._news.set()
+
+    async def drain(self) -> None:
+        """Send frames as long as the session lives."""
+        while not self._socket.closed:
+            while self._frames:
+                try:
+                    await self._socket.send_frame(self._frames.popleft(), WSMsgType.TEXT)
+                except (ConnectionError, RuntimeError):
+                    return  # the connection went first; the reader of the session notices and ends it
+            if self._end is not None:
+                await self._socket.close(code=self._end[0], message=self._end[1].encode())
+                return
+            self._news.clear()
+            await self._news.wait()
+
+
+async def start_sandbox(options: ServerOptions | None = None, *, faults: Faults | None = None) -> RunningSandbox:
+    """A sandbox that listens on its port and lives, in the running event loop.
+
+    Raises:
+        PortInUse: the port belongs to somebody else.
+        UnknownMarket, RecordingError, GateError, ValueError: options that cannot be.
+    """
+    options = options or ServerOptions()
+    clock = Clock(options.speed_ppm)
+    running = RunningSandbox(make_world(options.world, clock.start_us, faults=faults), clock)
+    await running.listen(options.port)
+    return running

@@ -1,0 +1,96 @@
+"""One sandbox put together: its markets, the outside world that moves them, its exchange and accounts. No socket and no clock.
+
+A server paces it by the wall, a simulation by virtual time.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lemon_trader.exchanges.signers import ED25519
+from lemon_trader.market.acts import Source, merge
+from lemon_trader.market.instruments import default_instrument
+from lemon_trader.market.recordings import open_recording
+from lemon_trader.market.scenarios import SCENARIOS, play_scenario
+from lemon_trader.market.synthetic import synthetic
+from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.orders import Rules
+from lemon_trader.sandbox.accounts import BALANCES, DemoAccount, demo_accounts
+from lemon_trader.sandbox.app import SandboxApp
+from lemon_trader.sandbox.desk import Switches
+from lemon_trader.sandbox.faults import Faults
+
+SYNTHETIC: Final = "synthetic"
+EMPTY: Final = "empty"  # books without an outside world, for tests
+SYMBOLS: Final = ("SOL_USDC", "SOL_USDC_PERP", "BTC_USDC", "BTC_USDC_PERP", "ETH_USDC", "ETH_USDC_PERP")
+
+
+class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What kind of sandbox.
+
+    Attributes:
+        market: "synthetic", the name of a scenario, "empty", or the path of a recording.
+        symbol: the market that a recording or scenario plays; None = what the recording's table says, SOL_USDC for a scenario.
+        symbols: the markets that are listed besides; those that nothing else plays are synthetic.
+        seed: of keys and of everything made up.
+        activity_pct: how busy synthetic markets are; 100 = usual.
+        accounts: how many demo accounts.
+        balances: of each of them, decimal text by asset.
+        scheme: how their requests are signed.
+    """
+
+    market: str = SYNTHETIC
+    symbol: str | None = None
+    symbols: Sequence[str] = SYMBOLS
+    seed: int = 1
+    activity_pct: int = 100
+    accounts: int = 2
+    balances: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(BALANCES))
+    scheme: str = ED25519
+    rules: Rules = msgspec.field(default_factory=Rules)
+    switches: Switches = msgspec.field(default_factory=Switches)
+
+
+class World(msgspec.Struct, frozen=True):
+    """A sandbox without a carrier: apply the source's acts to the app as their time comes."""
+
+    app: SandboxApp
+    source: Source
+    accounts: tuple[DemoAccount, ...]
+    start_us: int
+
+
+def make_world(options: WorldOptions, start_us: int, *, faults: Faults | None = None) -> World:
+    """The sandbox as of `start_us`, exchange time µs UTC; a recording is moved so that it begins then.
+
+    Raises:
+        UnknownMarket: a symbol that is not listed.
+        RecordingError: a recording that cannot be played.
+        GateError: a balance that is not a number.
+    """
+    source = _source(options, start_us)
+    accounts = demo_accounts(options.seed, options.accounts, options.balances, options.scheme)
+    markets = list(source.instruments.values())
+    exchange = Exchange(markets, options.rules)
+    exchange.advance(start_us)
+    app = SandboxApp(exchange, markets, accounts, switches=options.switches, faults=faults)
+    return World(app, source, tuple(accounts), start_us)
+
+
+def _source(options: WorldOptions, start_us: int) -> Source:
+    listed = [default_instrument(symbol) for symbol in options.symbols]
+    if options.market == EMPTY:
+        return Source({market.symbol: market for market in listed}, start_us, iter(()))
+    played = []
+    if options.market in SCENARIOS:
+        of = default_instrument(options.symbol or "SOL_USDC")
+        played.append(play_scenario(SCENARIOS[options.market], of, start_us=start_us, seed=options.seed))
+    elif options.market != SYNTHETIC:
+        played.append(open_recording(Path(options.market), symbol=options.symbol, shift_to_us=start_us, seed=options.seed))
+    taken = {symbol for source in played for symbol in source.instruments}
+    rest = [market for market in listed if market.symbol not in taken]
+    if rest:
+        played.append(synthetic(rest, seed=options.seed, start_us=start_us, activity_pct=options.activity_pct))
+    return merge(played)
