@@ -14,19 +14,23 @@ from lemon_trader.core.events import NO_CLIENT_ID, CancelAnswered, Event, PlaceA
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import LIMIT, POST_ONLY, REDUCE_ONLY, TAKE, TRIGGER, WHOLE_POSITION
 from lemon_trader.exchanges.backpack import untrusted, words
+from lemon_trader.exchanges.backpack.grid import Grid, Grids
 from lemon_trader.exchanges.backpack.times import TimeError, us_of_any
 from lemon_trader.exchanges.backpack.untrusted import Row
 from lemon_trader.exchanges.dialect import Request, Signer, WireError
 
 CLIENT_ID_EXISTS: Final = "CLIENT_ID_EXISTS"  # not a refusal of the order: one with this id is there
+    r"client.{0,8}id\b.{0,60}(?:already|exists|duplicat|in use)|duplicat.{0,60}client.{0,8}id\b", re.IGNORECASE
+)
 EXPIRED: Final = "EXPIRED"  # the edge judged our clock wrong: resynchronise it
 UNPARSED: Final = "UNPARSED"  # the edge could not read the request as an order
 
 _EXECUTE: Final = words.INSTRUCTIONS["POST", words.ORDER_PATH]
 _CANCEL: Final = words.INSTRUCTIONS["DELETE", words.ORDER_PATH]
+_HAS_JSON: Final = (words.TYPE_HEADER, words.JSON_TYPE)
 _TEMPLATES_MAX: Final = 4_096
 _ID_EXISTS: Final = re.compile(
-    r"client.{0,8}\bid\b.{0,60}\b(exist|already|duplicat|in use|used)|duplicat.{0,60}client.{0,8}\bid\b", re.IGNORECASE
+    r"client.{0,8}id\b.{0,60}(?:already|exists|duplicat|in use)|duplicat.{0,60}client.{0,8}id\b", re.IGNORECASE
 )
 
 # Codes that say the order was judged and not taken. Left out, because they leave it open: TIMEOUT, SERVER_ERROR, MAINTENANCE,
@@ -54,18 +58,17 @@ class OrderWords:
     """The order path of the dialect. Texts that differ only in price, quantity and client id are made once."""
 
     window_ms: int
-
-    def __init__(self) -> None:
-        self._templates: dict[tuple[str, int, int, int], tuple[str, str]] = {}
+    _grids: Grids
+    _templates: dict[tuple[str, int, int, int], tuple[str, str]]
 
     def place(self, orders: Sequence[Place], instruments: Mapping[str, Instrument], signer: Signer, venue_ms: int) -> Request:
         """One order or a batch, signed once.
 
         Raises:
             ValueError: no order at all, or a TRIGGER on spot, which could sell coins that are not ours.
-            KeyError: an order in a market that is not among `instruments`.
+            WireError: an order in a market that is not among `instruments`.
         """
-        texts = [self._texts(order, instruments[order.symbol]) for order in orders]
+        texts = [self._texts(order, self._grids.of(order.symbol, instruments)) for order in orders]
         if not texts:
             raise ValueError("a batch without orders is not sent")
         signed = "&".join([signed for signed, _ in texts])
@@ -122,21 +125,21 @@ class OrderWords:
                 reason = refusal[0] if refusal is not None else _unclear(status, body)
         return [CancelAnswered(ts_us, 0, order.symbol, order.client_id, outcome, reason=reason)]
 
-    def _texts(self, order: Place, instrument: Instrument) -> tuple[str, str]:
+    def _texts(self, order: Place, grid: Grid) -> tuple[str, str]:
         """(what is signed, the body) of one order."""
         key = (order.symbol, order.side, order.kind, order.flags)
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) >= _TEMPLATES_MAX:
                 self._templates.clear()
-            template = self._templates[key] = _template(order, instrument)
+            template = self._templates[key] = _template(order, grid.instrument)
         signed, body = template
         if order.kind == TRIGGER:
-            price = instrument.price_text(order.trigger_ticks)
-            quantity = words.WHOLE if order.flags & WHOLE_POSITION else instrument.qty_text(order.qty_lots)
+            price = grid.price_text[order.trigger_ticks]
+            quantity = words.WHOLE if order.flags & WHOLE_POSITION else grid.qty_text[order.qty_lots]
         else:
-            price = instrument.price_text(order.price_ticks)
-            quantity = instrument.qty_text(order.qty_lots)
+            price = grid.price_text[order.price_ticks]
+            quantity = grid.qty_text[order.qty_lots]
         return signed % (order.client_id, price, quantity), body % (price, quantity, order.client_id)
 
     def _request(self, method: str, path: str, signed: str, body: str, signer: Signer, venue_ms: int) -> Request:
@@ -146,13 +149,9 @@ class OrderWords:
 def signed_headers(signed: str, signer: Signer, venue_ms: int, window_ms: int, *, has_body: bool = False) -> tuple[tuple[str, str], ...]:
     """The headers that prove a request; `signed` is the text without its time."""
     signature = signer.sign(f"{signed}&timestamp={venue_ms}&window={window_ms}".encode())
-    headers = (
-        (words.KEY_HEADER, signer.api_key),
-        (words.SIGNATURE_HEADER, signature),
-        (words.TIMESTAMP_HEADER, str(venue_ms)),
-        (words.WINDOW_HEADER, str(window_ms)),
-    )
-    return (*headers, (words.TYPE_HEADER, words.JSON_TYPE)) if has_body else headers
+    key, proof = (words.KEY_HEADER, signer.api_key), (words.SIGNATURE_HEADER, signature)
+    time, window = (words.TIMESTAMP_HEADER, str(venue_ms)), (words.WINDOW_HEADER, str(window_ms))
+    return (key, proof, time, window, _HAS_JSON) if has_body else (key, proof, time, window)
 
 
 def order_status(row: Row) -> str:

@@ -27,6 +27,7 @@ from lemon_trader.core.events import (
 from lemon_trader.core.instrument import Instrument, atoms
 from lemon_trader.core.units import INT64_MAX
 from lemon_trader.exchanges.backpack import untrusted, words
+from lemon_trader.exchanges.backpack.grid import Grid, Grids
 from lemon_trader.exchanges.backpack.times import us_of_ms, us_of_us
 from lemon_trader.exchanges.backpack.untrusted import Row
 from lemon_trader.exchanges.dialect import Signer, WireError
@@ -101,6 +102,7 @@ class StreamWords:
     """The stream path of the dialect."""
 
     window_ms: int
+    _grids: Grids
 
     def subscribe(self, streams: Sequence[str], signer: Signer | None, venue_ms: int) -> bytes:
         """One SUBSCRIBE message; stream names are not signed. Raises ValueError for private streams without a signer."""
@@ -132,10 +134,10 @@ class StreamWords:
             stream = envelope.stream
             read = _MARKET.get(stream[: stream.find(".")])
             if read is not None:
-                return [read(envelope.data, instruments, ts_us)]
+                return [read(envelope.data, self._grids, instruments, ts_us)]
             account = _ACCOUNT.get(".".join(stream.split(".", 2)[:2]))
             if account is not None:
-                return [account(untrusted.one(bytes(envelope.data)), instruments, ts_us)]
+                return [account(untrusted.one(bytes(envelope.data)), self._grids, instruments, ts_us)]
             raise WireError("no stream that we asked for")
         except (ValueError, RecursionError) as fault:
             return [_bad(payload, fault, ts_us)]
@@ -162,66 +164,48 @@ def _bad(payload: bytes, fault: Exception, ts_us: int) -> BadFact:
 # ---- market ----
 
 
-def _market(instruments: Mapping[str, Instrument], symbol: str) -> Instrument:
-    found = instruments.get(symbol)
-    if found is None:
-        raise WireError(f"{symbol[:40]!r} is no market we know")
-    return found
+def _levels(pairs: list[Pair], grid: Grid) -> Levels:
+    ticks, lots = grid.ticks, grid.lots
+    return tuple([(ticks[price], lots[quantity]) for price, quantity in pairs])
 
 
-def _positive(instrument: Instrument, text: str) -> int:
-    ticks = instrument.price_ticks(text)
-    if ticks <= 0:
-        raise WireError("a price of 0")
-    return ticks
-
-
-def _levels(pairs: list[Pair], instrument: Instrument) -> Levels:
-    price_ticks, qty_lots = instrument.price_ticks, instrument.qty_lots
-    levels = tuple([(price_ticks(price), qty_lots(quantity)) for price, quantity in pairs])
-    if levels and min(levels)[0] <= 0:
-        raise WireError("a price of 0")
-    return levels
-
-
-def _book_delta(data: msgspec.Raw, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _book_delta(data: msgspec.Raw, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     it = _depth.decode(data)
-    instrument = _market(instruments, it.s)
+    grid = grids.of(it.s, instruments)
     if len(it.a) + len(it.b) > LEVELS_MAX:
         raise WireError(f"{len(it.a) + len(it.b)} levels are more than the {LEVELS_MAX} of one frame")
     if it.u < it.U:
         raise WireError(f"first update {it.U} is after the last, {it.u}")
-    return BookDelta(ts_us, it.T, it.s, it.U, it.u, _levels(it.b, instrument), _levels(it.a, instrument))
+    return BookDelta(ts_us, it.T, it.s, it.U, it.u, _levels(it.b, grid), _levels(it.a, grid))
 
 
-def _book_ticker(data: msgspec.Raw, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _book_ticker(data: msgspec.Raw, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     it = _touch.decode(data)
-    instrument = _market(instruments, it.s)
+    grid = grids.of(it.s, instruments)
     bid = ask = bid_lots = ask_lots = 0
     if it.b is not None and it.B is not None:
-        bid, bid_lots = _positive(instrument, it.b), instrument.qty_lots(it.B)
+        bid, bid_lots = grid.ticks[it.b], grid.lots[it.B]
     if it.a is not None and it.A is not None:
-        ask, ask_lots = _positive(instrument, it.a), instrument.qty_lots(it.A)
+        ask, ask_lots = grid.ticks[it.a], grid.lots[it.A]
     return Touch(ts_us, it.T, it.s, bid, bid_lots, ask, ask_lots, int(it.u))
 
 
-def _public_trade(data: msgspec.Raw, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _public_trade(data: msgspec.Raw, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     it = _trade.decode(data)
-    instrument = _market(instruments, it.s)
-    return PublicTrade(ts_us, it.T, it.s, _positive(instrument, it.p), instrument.qty_lots(it.q), it.m, it.t)
+    grid = grids.of(it.s, instruments)
+    return PublicTrade(ts_us, it.T, it.s, grid.ticks[it.p], grid.lots[it.q], it.m, it.t)
 
 
-def _last_price(data: msgspec.Raw, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _last_price(data: msgspec.Raw, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     it = _ticker.decode(data)
-    instrument = _market(instruments, it.s)
-    return LastPrice(ts_us, it.E, it.s, 0 if it.c is None else instrument.price_ticks(it.c))
+    grid = grids.of(it.s, instruments)
+    return LastPrice(ts_us, it.E, it.s, 0 if it.c is None else grid.ticks[it.c])
 
 
-def _mark_price(data: msgspec.Raw, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _mark_price(data: msgspec.Raw, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     it = _mark.decode(data)
-    instrument = _market(instruments, it.s)
     next_us = us_of_ms(it.n) if it.n else 0
-    return mark_price(it.s, it.p, it.i, it.f, next_us, instrument, it.T or it.E, ts_us)
+    return mark_price(it.s, it.p, it.i, it.f, next_us, grids.of(it.s, instruments).instrument, it.T or it.E, ts_us)
 
 
 def mark_price(
@@ -238,10 +222,10 @@ def mark_price(
 # ---- account ----
 
 
-def _order_update(row: Row, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _order_update(row: Row, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     """A fill, or what else became of an order. A word nobody knows is handed on raw: the order's state is then to be asked for."""
     symbol = untrusted.text(row, "s")
-    instrument = _market(instruments, symbol)
+    instrument = grids.of(symbol, instruments).instrument
     event, status = untrusted.text(row, "e"), untrusted.text(row, "X")
     side = untrusted.side(row, "S")
     venue_us = us_of_us(row.get("T"))
@@ -267,25 +251,25 @@ def _order_update(row: Row, instruments: Mapping[str, Instrument], ts_us: int) -
     )  # fmt: skip
 
 
-def _position_update(row: Row, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _position_update(row: Row, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     """The position as it stands: changes carry an event word, the state told on subscribing carries none."""
     symbol = untrusted.text(row, "s")
-    return VenuePosition(ts_us, us_of_us(row.get("T")), symbol, untrusted.signed_lots(row, "q", _market(instruments, symbol)))
+    return VenuePosition(ts_us, us_of_us(row.get("T")), symbol, untrusted.signed_lots(row, "q", grids.of(symbol, instruments).instrument))
 
 
-def _balance_update(row: Row, _instruments: Mapping[str, Instrument], ts_us: int) -> Event:
+def _balance_update(row: Row, _grids: Grids, _instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     available, locked = atoms(untrusted.number(row, "A")), atoms(untrusted.number(row, "L"))
     return Balance(ts_us, us_of_us(row.get("T", row.get("E"))), untrusted.text(row, "a"), available, locked)
 
 
-_MARKET: Final[Mapping[str, Callable[[msgspec.Raw, Mapping[str, Instrument], int], Event]]] = {
+_MARKET: Final[Mapping[str, Callable[[msgspec.Raw, Grids, Mapping[str, Instrument], int], Event]]] = {
     "depth": _book_delta,
     "bookTicker": _book_ticker,
     "trade": _public_trade,
     "ticker": _last_price,
     "markPrice": _mark_price,
 }
-_ACCOUNT: Final[Mapping[str, Callable[[Row, Mapping[str, Instrument], int], Event]]] = {
+_ACCOUNT: Final[Mapping[str, Callable[[Row, Grids, Mapping[str, Instrument], int], Event]]] = {
     words.ORDER_UPDATES: _order_update,
     words.POSITION_UPDATES: _position_update,
     words.BALANCE_UPDATES: _balance_update,

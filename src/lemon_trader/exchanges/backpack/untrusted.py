@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
+import msgspec
+
 from lemon_trader.core.events import NO_CLIENT_ID, NO_TRADE_ID, BadFact
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import INT64_MAX
@@ -23,16 +25,22 @@ _WHOLE_DIGITS: Final = 19
 _BRACKETS: Final = b"[]{}"
 _OTHERS: Final = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 
+_quick: Final = msgspec.json.Decoder(float_hook=str)
+
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
 def decode(body: bytes) -> Any:
-    """The JSON value of `body`; numbers with a point or exponent, and whole ones beyond 19 digits, stay text. Raises WireError."""
+    """The JSON value of `body`; numbers with a point or exponent, and absurdly long ones, stay text. Raises WireError."""
     if len(body) > BYTES_MAX:
         raise WireError(f"{len(body)} bytes are more than the {BYTES_MAX} that are read")
     if _nesting_exceeds(body, NESTING_MAX):
         raise WireError(f"nested deeper than {NESTING_MAX}")
+    try:
+        return _quick.decode(body)
+    except (ValueError, RecursionError):
+        pass  # the patient reader below says what is wrong, or keeps one row's absurd number as text and spares the others
     try:
         return json.loads(body.decode(), parse_float=str, parse_int=_whole_or_text, parse_constant=_refuse)
     except RecursionError:
