@@ -64,9 +64,9 @@ class Clock:
         """The machine's time, µs UTC: what a client signs with that knows nothing of the exchange's speed."""
         return time.time_ns() // 1_000
 
-    def wall_s(self, span_us: int) -> "float":
-        """How long a span of exchange time takes by the wall, seconds."""
-        return span_us * PPM / self.speed_ppm / US_PER_S
+    def wall_of(self, span_us: int) -> int:
+        """How long a span of exchange time takes by the wall, µs."""
+        return span_us * PPM // self.speed_ppm
 
 
 class RunningSandbox:
