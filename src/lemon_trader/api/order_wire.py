@@ -15,13 +15,12 @@ from lemon_trader.core.events import CancelAnswered, Event, PlaceRefused, PlaceU
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import REDUCE_ONLY, TAKE, TRIGGER, US_PER_S
 from lemon_trader.env import Env
-from lemon_trader.exchanges.dialect import Dialect, Request, Signer, WireError
+from lemon_trader.exchanges.dialect import EXPIRED, Dialect, Request, Signer, WireError
 from lemon_trader.utils.backoff import Backoff
 from lemon_trader.utils.clock import VenueClock
 from lemon_trader.utils.rate import PLACE, PROTECT, READ, RateBudget
 
 NOT_SENT: Final = "NOT_SENT"
-EXPIRED: Final = "EXPIRED"  # every dialect's code for "your clock is wrong"
 BATCH_MAX: Final = 20  # the largest batch that a client is known to send everywhere
 WAIT_US: Final = US_PER_S // 2  # a command that waited this long for a connection is answered instead of sent
 IDLE_US: Final = 20 * US_PER_S  # a connection silent for this long is asked the time, so that a dead one is found before an order does

@@ -1,7 +1,7 @@
 """The port of an exchange's words: no socket, no clock; bytes and numbers in, facts and requests out. One folder adds an exchange."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -22,6 +22,9 @@ from lemon_trader.core.events import (
     VenuePosition,
 )
 from lemon_trader.core.instrument import Instrument
+
+EXPIRED: Final = "EXPIRED"  # code of a PlaceRefused, reason of a CancelAnswered: the edge judged our clock wrong
+STREAM_ERROR: Final = "stream error"  # source of a BadFact: the exchange refused what the connection asked for
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -174,6 +177,9 @@ class Dialect(Protocol):
 
     def public_streams(self, symbol: str, instrument: Instrument) -> list[str]:
         """The streams a strategy needs of one market."""
+
+    def heartbeat_stream(self, symbol: str) -> str:
+        """A stream of the market that speaks every second even when nothing happens: the sign of life of a connection."""
 
     def private_streams(self) -> list[str]:
         """The account's streams."""

@@ -30,7 +30,7 @@ from lemon_trader.exchanges.backpack import untrusted, words
 from lemon_trader.exchanges.backpack.grid import Grid, Grids
 from lemon_trader.exchanges.backpack.times import us_of_ms, us_of_us
 from lemon_trader.exchanges.backpack.untrusted import Row
-from lemon_trader.exchanges.dialect import Signer, WireError
+from lemon_trader.exchanges.dialect import STREAM_ERROR, Signer, WireError
 
 LEVELS_MAX: Final = 5_000  # of one frame
 _SUBSCRIBE_TEXT: Final = f"instruction={words.SUBSCRIBE}"
@@ -121,6 +121,10 @@ class StreamWords:
             kinds.append("markPrice")
         return [f"{kind}.{symbol}" for kind in kinds]
 
+    def heartbeat_stream(self, symbol: str) -> str:
+        """The ticker: it comes each second."""
+        return f"ticker.{symbol}"
+
     def private_streams(self) -> list[str]:
         """The account's streams, for all markets at once."""
         return [words.ORDER_UPDATES, words.POSITION_UPDATES, words.BALANCE_UPDATES]
@@ -150,7 +154,7 @@ def _bad(payload: bytes, fault: Exception, ts_us: int) -> BadFact:
         row = untrusted.one(payload)
         if isinstance(row.get("error"), dict):
             error = row["error"]
-            source, reason = "stream error", f"{str(error.get('code'))[:20]} {str(error.get('message'))[: untrusted.TEXT_MAX]}"
+            source, reason = STREAM_ERROR, f"{str(error.get('code'))[:20]} {str(error.get('message'))[: untrusted.TEXT_MAX]}"
         elif untrusted.is_text(row.get("stream")):
             source = str(row["stream"])
             data = row.get("data")
