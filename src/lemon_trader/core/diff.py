@@ -207,7 +207,7 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
             else:
                 row = out[wanted]
                 if order.generation < row.generation:
-                    if order.kind != TRIGGER or view.armed[order.slot] > 0:
+                    if order.kind != TRIGGER or (view.generation[order.slot] >= row.generation and view.armed[order.slot] > 0):
                         cancel = OLD_GENERATION  # the older TRIGGER goes once the newer is armed
                 elif order.generation > row.generation:
                     order.reason = STALE_ROW
