@@ -20,18 +20,14 @@ from lemon_trader.exchanges.backpack.untrusted import Row
 from lemon_trader.exchanges.dialect import Request, Signer, WireError
 
 CLIENT_ID_EXISTS: Final = "CLIENT_ID_EXISTS"  # not a refusal of the order: one with this id is there
-    r"client.{0,8}id\b.{0,60}(?:already|exists|duplicat|in use)|duplicat.{0,60}client.{0,8}id\b", re.IGNORECASE
-)
 EXPIRED: Final = "EXPIRED"  # the edge judged our clock wrong: resynchronise it
 UNPARSED: Final = "UNPARSED"  # the edge could not read the request as an order
 
 _EXECUTE: Final = words.INSTRUCTIONS["POST", words.ORDER_PATH]
 _CANCEL: Final = words.INSTRUCTIONS["DELETE", words.ORDER_PATH]
 _HAS_JSON: Final = (words.TYPE_HEADER, words.JSON_TYPE)
+_ID_EXISTS: Final = re.compile(r"client.{0,8}id\b.{0,60}(?:already|exists|duplicat|in use)|duplicat.{0,60}client.{0,8}id\b", re.IGNORECASE)
 _TEMPLATES_MAX: Final = 4_096
-_ID_EXISTS: Final = re.compile(
-    r"client.{0,8}id\b.{0,60}(?:already|exists|duplicat|in use)|duplicat.{0,60}client.{0,8}id\b", re.IGNORECASE
-)
 
 # Codes that say the order was judged and not taken. Left out, because they leave it open: TIMEOUT, SERVER_ERROR, MAINTENANCE,
 # PRECONDITION_FAILED, TOO_EARLY, RESOURCE_NOT_FOUND (of which resource?), and every code that is not in the table.
