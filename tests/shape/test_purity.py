@@ -25,6 +25,7 @@ WORLDLY_MODULES = {
 }  # fmt: skip
 SHELLS = {
     "env_live": "the one seam: clocks, sockets, files, signals and tasks of the real world",
+    "engine/control": "the control channel's own loopback socket and its token",
     "sandbox/server": "the exchange's own sockets, and the pacer of its clock",
     "cli": "a command line talks to a terminal, to the control channel and to processes",
     "run": "composition starts the event loop",
@@ -44,7 +45,7 @@ FILES = {
     "database/db": "SQLite keeps its own file",
     "database/records": "SQLite keeps its own file",
 }
-FILE_CALLS = {"read_text", "read_bytes", "write_text", "write_bytes", "unlink", "mkdir", "rename", "touch", "rmdir"}
+FILE_CALLS = {"read_text", "read_bytes", "write_text", "write_bytes", "unlink", "mkdir", "rename", "rmdir"}
 
 
 def is_one_of(source: Source, table: dict[str, str]) -> bool:

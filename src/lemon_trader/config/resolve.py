@@ -24,6 +24,7 @@ from lemon_trader.config.values import Doubt, doubt, nearest
 from lemon_trader.strategies.parameter import Parameter, Value
 
 SYMBOL: Final = re.compile(r"[A-Z0-9]{1,20}_[A-Z0-9]{1,20}(_PERP)?", re.ASCII)
+HOUSE_PARAMETERS: Final = (*LIMITS, *MARKET, *HOUSE)
 PAIR_WORDS: Final = ("strategy", "symbol")
 PROXY: Final = re.compile(r"https?://[^\s@]+", re.ASCII)
 
@@ -68,12 +69,28 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """Everything checked that can be checked without a mode, without keys, and with nothing opened but the settings file.
+
+    Attributes:
+        pairs: what would trade; empty where nothing was named.
+        house: the program's own values, by name.
+        doubts: what ought to be asked.
+        shown: every value with its origin, by section: "" is the program's, else `STRATEGY:SYMBOL`, or a strategy where no pair was named.
+    """
+
+    pairs: tuple[PairSettings, ...]
+    house: Mapping[str, Value]
+    doubts: tuple[Doubt, ...]
+    shown: tuple[tuple[str, tuple[Setting, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
-    """The settings, what ought to be asked about them, and where each came from (by section: "" is the program's, else a pair's)."""
+    """The settings of a run, and what ought to be asked about them before it."""
 
     settings: RunSettings
     doubts: tuple[Doubt, ...]
-    shown: tuple[tuple[str, tuple[Setting, ...]], ...]
 
 
 def resolve(request: Request, declarations: Declarations) -> Resolved:
@@ -82,44 +99,68 @@ def resolve(request: Request, declarations: Declarations) -> Resolved:
     Raises:
         BadSetting: with every refusal that was found; nothing has been opened but the settings file, and `.env` where the mode is live.
     """
-    file = read_file(request.file) if request.file is not None else None
-    layers = Layers(request.flags, request.environment, file, request.flag_words)
-    _refuse_unknown(layers, declarations)
+    layers = _layers(request)
     mode, reason = choose_mode(request, layers)
     if mode == LIVE and not request.terminal and not (request.flags.get("live") and request.flags.get("yes")):
         raise BadSetting("mode.live-needs-yes")
-    plans = _pairs(request, layers, declarations)
-    _refuse_foreign_flags(layers, declarations, {strategy for strategy, _, _ in plans})
-    general = _read("general", GENERAL_OF_HOUSE, layers)
-    pairs = [_pair(strategy, symbol, table, layers, declarations) for strategy, symbol, table in plans]
-    values = general.values
-    _check_proxy(values["ws_proxy"])
+    found = _preview(request, layers, declarations)
+    if not found.pairs:
+        raise BadSetting("pair.none", example=f"{next(iter(declarations))}:SOL_USDC")
+    house = found.house
     settings = RunSettings(
         mode=mode,
         mode_reason=reason,
-        pairs=tuple(pair for pair, _ in pairs),
+        pairs=found.pairs,
         keys=keys_for_live(request.flags, request.environment, request.dotenv) if mode == LIVE else None,
         limits=LimitSettings(
-            order_notional=_decimal(values["max_order_notional"]),
-            position_notional=_decimal(values["max_position_notional"]),
-            open_orders=cast("int", values["max_open_orders"]),
-            daily_loss_pct=cast("Decimal", values["daily_loss_pct"]),
-            drawdown_pct=cast("Decimal", values["drawdown_pct"]),
-            slippage_pct=cast("Decimal", values["slippage_pct"]),
+            order_notional=_decimal(house["max_order_notional"]),
+            position_notional=_decimal(house["max_position_notional"]),
+            open_orders=cast("int", house["max_open_orders"]),
+            daily_loss_pct=cast("Decimal", house["daily_loss_pct"]),
+            drawdown_pct=cast("Decimal", house["drawdown_pct"]),
+            slippage_pct=cast("Decimal", house["slippage_pct"]),
         ),
-        market=market_settings(values),
-        data_dir=Path(str(values["data_dir"])),
-        lang=str(values["lang"] or request.lang),
+        market=market_settings(house),
+        data_dir=Path(str(house["data_dir"])),
+        lang=str(house["lang"] or request.lang),
         yes=bool(request.flags.get("yes")),
-        keep=bool(values["keep"]),
-        accept_fee_loss=bool(values["accept_fee_loss"]),
-        unproven=bool(values["unproven"]),
-        strict=values["durability"] == "strict",
-        ws_proxy=None if values["ws_proxy"] is None else str(values["ws_proxy"]),
-        json=bool(values["json"]),
+        keep=bool(house["keep"]),
+        accept_fee_loss=bool(house["accept_fee_loss"]),
+        unproven=bool(house["unproven"]),
+        strict=house["durability"] == "strict",
+        ws_proxy=None if house["ws_proxy"] is None else str(house["ws_proxy"]),
+        json=bool(house["json"]),
     )
-    shown = (("", general.shown), *((f"{p.strategy}:{p.symbol}", part.shown) for p, part in pairs))
-    return Resolved(settings, (*general.doubts, *(d for _, part in pairs for d in part.doubts)), shown)
+    return Resolved(settings, found.doubts)
+
+
+def preview(request: Request, declarations: Declarations) -> Preview:
+    """What these flags, this environment and this file say, checked; no mode is chosen and no key is looked for. Raises BadSetting."""
+    return _preview(request, _layers(request), declarations)
+
+
+def _layers(request: Request) -> Layers:
+    file = read_file(request.file) if request.file is not None else None
+    return Layers(request.flags, request.environment, file, request.flag_words)
+
+
+def _preview(request: Request, layers: Layers, declarations: Declarations) -> Preview:
+    _refuse_unknown(layers, declarations)
+    plans = _pairs(request, layers, declarations)
+    if plans:
+        _refuse_foreign_flags(layers, declarations, {strategy for strategy, _, _ in plans})
+    house = _read("lemon_trader", HOUSE_PARAMETERS, layers)
+    _check_proxy(house.values["ws_proxy"])
+    pairs = [_pair(strategy, symbol, table, layers, declarations) for strategy, symbol, table in plans]
+    parts = [(f"{pair.strategy}:{pair.symbol}", part) for pair, part in pairs]
+    if not plans:
+        parts = [(name, _read(name, _with_pair_settings(parameters), layers)) for name, parameters in declarations.items()]
+    return Preview(
+        pairs=tuple(pair for pair, _ in pairs),
+        house=house.values,
+        doubts=(*house.doubts, *(d for _, part in parts for d in part.doubts)),
+        shown=(("", house.shown), *((name, part.shown) for name, part in parts)),
+    )
 
 
 def choose_mode(request: Request, layers: Layers) -> tuple[str, str]:
@@ -158,9 +199,6 @@ def check_symbol(text: str, origin: str) -> str:
     raise BadSetting("pair.symbol", name=origin, value=text[:60])
 
 
-GENERAL_OF_HOUSE: Final = (*LIMITS, *MARKET, *HOUSE)
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Values of one section with what ought to be asked and shown about them."""
@@ -187,9 +225,8 @@ def _one(parameter: Parameter, given: Given) -> Value:
 def _pair(
     strategy: str, symbol: str, table: Mapping[str, object], layers: Layers, declarations: Declarations
 ) -> tuple[PairSettings, _Part]:
-    own = tuple(declarations[strategy])
-    names = {p.name for p in own}
-    part = _read(strategy, (*own, *(p for p in PAIR if p.name not in names)), layers, table)
+    names = {p.name for p in declarations[strategy]}
+    part = _read(strategy, _with_pair_settings(declarations[strategy]), layers, table)
     duration = part.values["duration"]
     pair = PairSettings(
         strategy=strategy,
@@ -201,6 +238,12 @@ def _pair(
         inventory=_decimal(part.values["inventory"]) or Decimal(0),
     )
     return pair, part
+
+
+def _with_pair_settings(own: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """A strategy's parameters and the general ones of a pair; where both have a name, the strategy's declaration stands."""
+    names = {p.name for p in own}
+    return (*own, *(p for p in PAIR if p.name not in names))
 
 
 def _pairs(request: Request, layers: Layers, declarations: Declarations) -> list[tuple[str, str, Mapping[str, object]]]:
@@ -225,8 +268,6 @@ def _pairs(request: Request, layers: Layers, declarations: Declarations) -> list
             if missing := [word for word in PAIR_WORDS if word not in table]:
                 raise BadSetting("pair.incomplete", place=place, missing=", ".join(missing))
             found.append((_strategy(str(table["strategy"]), place, declarations), check_symbol(str(table["symbol"]), place), table))
-    if not found:
-        raise BadSetting("pair.none", example=f"{next(iter(declarations))}:SOL_USDC")
     symbols = [symbol for _, symbol, _ in found]
     if twice := sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
         raise BadSetting("pair.symbol-twice", symbol=", ".join(twice))

@@ -17,6 +17,9 @@ PAPER: Final = "paper"
 SANDBOX: Final = "sandbox"
 MODES: Final = (LIVE, PAPER, SANDBOX)
 
+DATABASE_FILE: Final = "records.sqlite"
+LOCK_FILE: Final = "engine.lock"  # held by the one engine of a store, and by a repair
+
 
 class Secret:
     """A text that never shows itself: `***` in every string, log, traceback and pickle. `reveal()` is called by the signer alone."""
@@ -124,7 +127,7 @@ class RunSettings:
         pairs: at least one, at most one for each symbol.
         keys: present in LIVE, None in every other mode.
         data_dir: root of everything written; `store_dir` is this mode's own.
-        yes: every question is answered yes; together with a mode asked for by name it is the confirmation of a live start without terminal.
+        yes: the sheet of a live start is confirmed without asking; it answers nothing else.
         keep: changed parameters of an open cycle are accepted without asking.
         accept_fee_loss: a spread below the fee break-even is accepted in live without asking.
         unproven: lifts the live cap on the budget of an account whose `doctor --live-checks` has not passed.
@@ -159,6 +162,11 @@ class RunSettings:
         """The folder of this mode alone: no mode ever reads what another wrote."""
         return self.data_dir / self.mode
 
+    @property
+    def database_path(self) -> Path:
+        """The records that are derived from this mode's journal, for reports."""
+        return self.store_dir / DATABASE_FILE
+
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
@@ -175,7 +183,6 @@ class SandboxSettings:
     port: int = 0
     market: MarketSettings = field(default_factory=MarketSettings)
     signatures: str = "ed25519"
-    data_dir: Path = Path("data-store")
     lang: str = "en"
     json: bool = False
 

@@ -110,7 +110,7 @@ def duration_text(seconds: int) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be."""
     names = sorted(known)
-    found = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1)
     return next((name for name in names if name.lower() == found[0]), None) if found else None
 
 

@@ -1,10 +1,13 @@
 """How many columns of a terminal a text takes: East Asian characters are two wide, marks that combine take none."""
 
+import re
 import unicodedata
 from typing import Final
 
 WIDE: Final = frozenset({"W", "F"})
 ELLIPSIS: Final = "…"
+# A run of narrow text with the blanks behind it, or one East Asian character with the punctuation that may not begin a line.
+PIECES: Final = re.compile(r"[^\s\u2e80-\uffef]+\s*|[\u2e80-\uffef][。，、；：！？）」』]*\s*|\s+")
 
 
 def width(text: str) -> int:
@@ -34,6 +37,20 @@ def cut(text: str, columns: int) -> str:
             break
         kept.append(c)
     return "".join(kept) + ELLIPSIS
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """`text` in lines of at most `columns`, broken at blanks, and between East Asian characters, which have none."""
+    lines, line, used = [], "", 0
+    for piece in PIECES.findall(text):
+        size = width(piece)
+        if used + width(piece.rstrip()) > columns and line:
+            lines.append(line.rstrip())
+            line, used = "", 0
+            if piece.isspace():
+                continue
+        line, used = line + piece, used + size
+    return [*lines, line.rstrip()]
 
 
 def _width(c: str) -> int:

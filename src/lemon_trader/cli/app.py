@@ -1,0 +1,227 @@
+"""`lemon-trader`: the table of commands, and what each hands to whom. Everything is imported when its command runs, so help is quick."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lemon_trader import __version__
+from lemon_trader.cli.doors import DONE, REFUSED, answer
+from lemon_trader.cli.flags import HELP, Group, Typed, help_text, read_flags, trading_groups, two_columns
+from lemon_trader.cli.screen import columns_of
+from lemon_trader.config.errors import BadSetting
+from lemon_trader.config.general import HOUSE
+from lemon_trader.config.sources import refuse_unknown
+from lemon_trader.messages.catalogue import say
+
+PROGRAM: Final = "lemon-trader"
+HELP_FLAGS: Final = frozenset({"-h", "--help"})
+NAME_COLUMNS: Final = 20
+_LANG: Final = next(p for p in HOUSE if p.name == "lang")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: one word, or two as in `journal verify`; its sentence is the message `command.<name>` with dashes for blanks.
+        section: where it stands in the list of commands.
+        operands: what it takes beside flags, as its usage line shows it; "" = nothing.
+        groups: its flags.
+        call: what runs it; None = it comes with a later version, and says so.
+    """
+
+    name: str
+    section: str
+    operands: str
+    groups: Callable[[], Sequence[Group]]
+    call: Callable[[Typed], int] | None
+
+    @property
+    def summary(self) -> str:
+        """Message id of what it does."""
+        return f"command.{self.name.replace(' ', '-')}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what the arguments ask for; the exit code: 0 done, 1 failed, 2 refused with nothing sent."""
+    return answer(arguments, os.environ, lambda: dispatch(arguments))
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Find the command and run it. Raises BadSetting."""
+    if not arguments or arguments[0] in HELP_FLAGS:
+        print(overview(columns_of(sys.stdout)))
+        return DONE
+    if arguments[0] == "--version":
+        print(f"{PROGRAM} {__version__}")
+        return DONE
+    if arguments[0].startswith("-"):
+        # `lemon-trader --lang zh-TW` and the like: a flag without a command is a question about the program.
+        read_flags(arguments, [("group.house", (_LANG, HELP))], words=False)
+        print(overview(columns_of(sys.stdout)))
+        return DONE
+    command, rest = find(arguments)
+    if HELP_FLAGS & set(rest):
+        print(say(command.summary))
+        usage = " ".join(word for word in (PROGRAM, command.name, command.operands, say("help.flags")) if word)
+        print(help_text(usage, command.groups(), columns_of(sys.stdout)))
+        return DONE
+    if command.call is None:
+        print(say("command.later", command=command.name), file=sys.stderr)
+        return REFUSED
+    return command.call(read_flags(rest, command.groups(), words=bool(command.operands)))
+
+
+def find(arguments: Sequence[str]) -> tuple[Command, Sequence[str]]:
+    """The command that the first one or two words name, and what follows. Raises BadSetting with the nearest name."""
+    for length in (2, 1):
+        name = " ".join(arguments[:length])
+        if name in COMMANDS and len(arguments) >= length:
+            return COMMANDS[name], arguments[length:]
+    word = arguments[0]
+    subs = [name for name in COMMANDS if name.startswith(f"{word} ")]
+    if subs:
+        raise BadSetting("command.which", command=word, choices=", ".join(subs))
+    raise refuse_unknown(word, COMMANDS, PROGRAM)
+
+
+def overview(columns: int) -> str:
+    """The list of commands."""
+    lines = [say("help.program", version=__version__), "", f"{say('help.usage')} {PROGRAM} {say('help.command')}"]
+    for section in dict.fromkeys(command.section for command in COMMANDS.values()):
+        lines += ["", say(section)]
+        for command in COMMANDS.values():
+            if command.section == section:
+                text = say(command.summary) + ("" if command.call else f" {say('help.later')}")
+                lines += two_columns(f"  {command.name}", text, NAME_COLUMNS, columns)
+    return "\n".join([*lines, "", say("help.more", program=PROGRAM)])
+
+
+def _bare() -> Sequence[Group]:
+    return [("group.house", (_LANG, HELP))]
+
+
+def _run(typed: Typed) -> int:
+    from lemon_trader.cli.trade import start
+
+    return start(typed)
+
+
+def _plan(typed: Typed) -> int:
+    from lemon_trader.cli.plan import plan
+
+    return plan(typed)
+
+
+def _plan_groups() -> Sequence[Group]:
+    from lemon_trader.cli.plan import plan_groups
+
+    return plan_groups()
+
+
+def _sandbox(typed: Typed) -> int:
+    from lemon_trader.cli.exchange import sandbox
+
+    return sandbox(typed)
+
+
+def _sandbox_groups() -> Sequence[Group]:
+    from lemon_trader.config.sandbox import SANDBOX_PARAMETERS
+
+    return [("group.sandbox", (*SANDBOX_PARAMETERS, HELP))]
+
+
+def _demo(typed: Typed) -> int:
+    from lemon_trader.cli.exchange import demo
+
+    return demo(typed)
+
+
+def _demo_groups() -> Sequence[Group]:
+    from lemon_trader.config.sandbox import DEMO_PARAMETERS
+
+    return [("group.sandbox", (*DEMO_PARAMETERS, HELP))]
+
+
+def _config(action: str) -> Callable[[Typed], int]:
+    def call(typed: Typed) -> int:
+        from lemon_trader.cli import settings
+
+        return {"show": settings.show_all, "schema": settings.schema, "validate": settings.validate}[action](typed)
+
+    return call
+
+
+def _running(name: str) -> Callable[[Typed], int]:
+    def call(typed: Typed) -> int:
+        from lemon_trader.cli import running
+
+        looks = {"status": running.status, "why": running.why, "orders": running.orders, "report": running.report}
+        return looks[name](typed) if name in looks else running.act(name, typed)
+
+    return call
+
+
+def _running_groups() -> Sequence[Group]:
+    from lemon_trader.cli.running import groups
+
+    return groups()
+
+
+def _journal(action: str) -> Callable[[Typed], int]:
+    def call(typed: Typed) -> int:
+        from lemon_trader.cli import journals
+
+        return {"verify": journals.verify_all, "repair": journals.repair_one}[action](typed)
+
+    return call
+
+
+def _journal_groups() -> Sequence[Group]:
+    from lemon_trader.cli.journals import groups
+
+    return groups()
+
+
+_TRADE, _LOOK, _ACT, _RESEARCH, _CARE, _FACES = (f"section.{s}" for s in ("trade", "look", "act", "research", "care", "faces"))
+_PAIRS: Final = "[STRATEGY:SYMBOL …]"
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command("run", _TRADE, _PAIRS, trading_groups, _run),
+        Command("plan", _TRADE, _PAIRS, _plan_groups, _plan),
+        Command("sandbox", _TRADE, "", _sandbox_groups, _sandbox),
+        Command("demo", _TRADE, "", _demo_groups, _demo),
+        Command("status", _LOOK, "", _running_groups, _running("status")),
+        Command("report", _LOOK, "", _running_groups, _running("report")),
+        Command("why", _LOOK, "", _running_groups, _running("why")),
+        Command("orders", _LOOK, "", _running_groups, _running("orders")),
+        Command("balance", _LOOK, "", _bare, None),
+        Command("logs", _LOOK, "", _bare, None),
+        Command("stop", _ACT, "", _running_groups, _running("stop")),
+        Command("kill", _ACT, "", _running_groups, _running("kill")),
+        Command("flatten", _ACT, "", _running_groups, _running("flatten")),
+        Command("resume", _ACT, "", _running_groups, _running("resume")),
+        Command("cancel", _ACT, "", _running_groups, _running("cancel")),
+        Command("edit", _ACT, "", _bare, None),
+        Command("backtest", _RESEARCH, "", _bare, None),
+        Command("sweep", _RESEARCH, "", _bare, None),
+        Command("data", _RESEARCH, "", _bare, None),
+        Command("record", _RESEARCH, "", _bare, None),
+        Command("report parity", _RESEARCH, "", _bare, None),
+        Command("config show", _CARE, _PAIRS, trading_groups, _config("show")),
+        Command("config schema", _CARE, "", _bare, _config("schema")),
+        Command("config validate", _CARE, "FILE", _bare, _config("validate")),
+        Command("journal verify", _CARE, "", _journal_groups, _journal("verify")),
+        Command("journal repair", _CARE, "", _journal_groups, _journal("repair")),
+        Command("doctor", _CARE, "", _bare, None),
+        Command("init", _CARE, "", _bare, None),
+        Command("panel", _FACES, "", _bare, None),
+        Command("menu", _FACES, "", _bare, None),
+        Command("web", _FACES, "", _bare, None),
+    )
+}

@@ -1,0 +1,52 @@
+"""The seed's two doors, `python run.py …` and `python main.py …`: its flags, its defaults, its order of what wins.
+
+`--panel` before `--cli` before a direct run (`--symbol` with `--spread`, or with `--strategy`); with none of them `run.py` gives its hint
+and `main.py` opens the menu. Only here does the presence of keys choose live.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from lemon_trader.cli.doors import DONE, REFUSED, answer
+from lemon_trader.cli.flags import Typed, help_text, read_flags, trading_groups
+from lemon_trader.cli.screen import columns_of
+from lemon_trader.messages.catalogue import say
+
+
+def main(door: str, arguments: Sequence[str]) -> int:
+    """Run what the seed's grammar asks for; `door` is `run.py` or `main.py`. The exit code comes back."""
+    return answer(arguments, os.environ, lambda: dispatch(door, arguments))
+
+
+def dispatch(door: str, arguments: Sequence[str]) -> int:
+    """Choose the face and hand over. Raises BadSetting."""
+    groups = trading_groups(faces=True)
+    typed = read_flags(arguments, groups, words=False)
+    flags = typed.flags
+    if flags.get("help"):
+        print(help_text(f"python {door} {say('help.flags')}", groups, columns_of(sys.stdout)))
+        return DONE
+    if flags.get("panel"):
+        return _later("panel")
+    if flags.get("cli"):
+        return _later("menu")
+    if is_direct_run(typed):
+        from lemon_trader.cli.trade import start
+
+        return start(typed, seed_door=True)
+    if door == "main.py":
+        return _later("menu")
+    print(say("seed.hint", door=door))
+    return DONE
+
+
+def is_direct_run(typed: Typed) -> bool:
+    """True when the flags name what to trade: a symbol with the spread or a strategy, or a settings file."""
+    flags = typed.flags
+    return "file" in flags or ("symbol" in flags and ("spread_pct" in flags or "strategy" in flags))
+
+
+def _later(face: str) -> int:
+    print(say("command.later", command=face), file=sys.stderr)
+    return REFUSED

@@ -1,0 +1,45 @@
+"""Settings of the exchange alone and of the demo: neither knows of keys, modes or accounts."""
+
+from typing import Final, cast
+
+from lemon_trader.config.general import HOUSE, MARKET
+from lemon_trader.config.model import read
+from lemon_trader.config.resolve import Request, market_settings
+from lemon_trader.config.settings import DemoSettings, SandboxSettings
+from lemon_trader.config.sources import Layers
+from lemon_trader.strategies.parameter import Parameter, Value
+
+SIGNATURES: Final = ("ed25519", "hmac-sha256")
+_HOUSE: Final = {p.name: p for p in HOUSE}
+
+SANDBOX_ONLY: Final = (
+    Parameter("host", "--host", "text", "127.0.0.1", "help.host"),
+    Parameter("port", "--port", "int", "0", "help.port", low="0", high="65535"),
+    Parameter("signatures", "--signatures", "choice", SIGNATURES[0], "help.signatures", choices=SIGNATURES),
+)
+SANDBOX_PARAMETERS: Final = (*SANDBOX_ONLY, *MARKET, _HOUSE["lang"], _HOUSE["json"])
+DEMO_PARAMETERS: Final = (*MARKET, _HOUSE["lang"], _HOUSE["json"])
+
+
+def resolve_sandbox(request: Request) -> SandboxSettings:
+    """The exchange's settings, from flags, environment and defaults. Raises BadSetting."""
+    values = _values("sandbox", SANDBOX_PARAMETERS, request)
+    return SandboxSettings(
+        host=str(values["host"]),
+        port=cast("int", values["port"]),
+        market=market_settings(values),
+        signatures=str(values["signatures"]),
+        lang=str(values["lang"] or request.lang),
+        json=bool(values["json"]),
+    )
+
+
+def resolve_demo(request: Request) -> DemoSettings:
+    """The demo's settings, from flags, environment and defaults. Raises BadSetting."""
+    values = _values("demo", DEMO_PARAMETERS, request)
+    return DemoSettings(market=market_settings(values), lang=str(values["lang"] or request.lang), json=bool(values["json"]))
+
+
+def _values(name: str, parameters: tuple[Parameter, ...], request: Request) -> dict[str, Value]:
+    given = Layers(request.flags, request.environment, None, request.flag_words).collect(p.name for p in parameters)
+    return read(name, parameters, {k: g.value for k, g in given.items()}, {k: g.origin for k, g in given.items()})
