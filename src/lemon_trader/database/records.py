@@ -1,0 +1,354 @@
+"""The journal folded into rows that people ask about: fills, sessions, cash moves, activity, minutes of the market.
+
+A `Recorder` is told every fact after the core has folded it, with what the core booked by it. It gathers rows in memory and writes them in
+one transaction every few seconds, together with the number of the last fact they hold: a start goes on there, or builds everything anew
+when the file is missing, older than the last checkpoint, or ahead of the journal. A disk that refuses costs nothing but freshness.
+"""
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lemon_trader.core.events import (
+    MARKET_FACTS,
+    NO_CLIENT_ID,
+    AccountRead,
+    AccountTerms,
+    AnyEvent,
+    CancelAnswered,
+    CashMove,
+    Decided,
+    IdsReserved,
+    OrderUpdate,
+    PlaceAccepted,
+    PlaceRefused,
+    PlaceUnknown,
+    PublicTrade,
+    Started,
+    Touch,
+    Wake,
+)
+from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.state import AccountState, Recorded
+from lemon_trader.core.step import step
+from lemon_trader.core.units import EXIT, LAYER, PPM, REBALANCE, STOP, US_PER_S
+from lemon_trader.database.db import Database
+
+COMMIT_US: Final = 5 * US_PER_S
+PENDING_MAX: Final = 100_000  # rows that wait for a disk; beyond it they are dropped and the file is built anew at the next start
+ENDED_MAX: Final = 8_192  # ends that are remembered, so that stream and answer count one cancel once
+MINUTE_US: Final = 60 * US_PER_S
+DAY_US: Final = 86_400 * US_PER_S
+DAY_MINUTES: Final = 1_440
+_COUNTS: Final = ("placed", "accepted", "refused", "unknown", "cancelled", "expired")
+_MARKET: Final = frozenset(MARKET_FACTS)
+
+_SYMBOL: Final = "INSERT OR REPLACE INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FILL: Final = "INSERT INTO fills VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MOVE: Final = "INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TERMS: Final = "INSERT OR REPLACE INTO terms VALUES (1, ?, ?, ?, ?)"
+_REBALANCE: Final = "INSERT OR IGNORE INTO rebalances VALUES (?, ?, ?, ?, ?, ?, ?, '')"
+_REBALANCE_ORDER: Final = "UPDATE rebalances SET order_id = ? WHERE client_id = ?"
+_PROGRESS: Final = "UPDATE progress SET applied = ?, as_of_us = ?, mode = ?, ids_lo = ?, ids_hi = ?"
+_ACTIVITY: Final = (
+    "INSERT INTO activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET placed = placed + excluded.placed, "
+    "accepted = accepted + excluded.accepted, refused = refused + excluded.refused, unknown = unknown + excluded.unknown, "
+    "cancelled = cancelled + excluded.cancelled, expired = expired + excluded.expired"
+)
+_MINUTE: Final = (
+    "INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET bid_ticks = excluded.bid_ticks, "
+    "ask_ticks = excluded.ask_ticks, touch_lots = excluded.touch_lots, samples = samples + excluded.samples, "
+    "spread_ticks_sum = spread_ticks_sum + excluded.spread_ticks_sum, returns = returns + excluded.returns, "
+    "return_squares = return_squares + excluded.return_squares, traded_lots = traded_lots + excluded.traded_lots"
+)
+_DAY: Final = (
+    "INSERT OR REPLACE INTO days SELECT symbol, minute / 1440, isqrt(sum(return_squares) / sum(returns)) FROM minutes "
+    "WHERE symbol = ? AND minute >= ? AND minute < ? GROUP BY 1, 2 HAVING sum(returns) > 0"
+)
+
+
+@dataclass(slots=True)
+class _Minute:
+    """What a minute of a market added since the last commit; prices are of its last sample."""
+
+    bid_ticks: int = 0
+    ask_ticks: int = 0
+    touch_lots: int = 0
+    samples: int = 0
+    spread_ticks_sum: int = 0
+    returns: int = 0
+    return_squares: int = 0
+    traded_lots: int = 0
+
+
+class Recorder:
+    """Gathers rows and writes them.
+
+    Attributes:
+        applied: number of the last fact whose rows are gathered; facts up to it are skipped.
+        error: why the last commit failed; "" = it did not.
+        dropped: True when rows were dropped: only a rebuild makes the file whole.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self.error = ""
+        self.dropped = False
+        self._db = db
+        self._pending: list[tuple[str, Sequence[Any]]] = []
+        self._sessions: dict[str, int] = {}
+        self._cycles: dict[str, int | None] = {}
+        self._counts: dict[tuple[int, str, int], list[int]] = {}
+        self._minutes: dict[tuple[str, int], _Minute] = {}
+        self._touches: dict[str, Touch] = {}
+        self._mids: dict[str, tuple[int, int]] = {}  # (ts_us, bid + ask) of the last sample
+        self._ended: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._instruments: dict[str, Instrument] = {}
+        self._committed_us = 0
+        self._as_of_us = 0
+        self._rebalances: set[int] = {
+            r[0] for r in db.query("SELECT client_id FROM rebalances WHERE order_id = '' ORDER BY ts_us DESC LIMIT 9")
+        }
+        row = db.query("SELECT * FROM progress")[0]
+        self.applied: int = row["applied"]
+        self._mode: str = row["mode"]
+        self._ids: tuple[int, int] = (row["ids_lo"], row["ids_hi"])
+        self._handlers: dict[type, Callable[[int, Any], None]] = {
+            AccountRead: self._read, AccountTerms: self._terms, CancelAnswered: self._cancelled, CashMove: self._move,
+            Decided: self._decided, IdsReserved: self._reserved, OrderUpdate: self._update, PlaceAccepted: self._accepted,
+            PlaceRefused: self._refused, PlaceUnknown: self._unknown, PublicTrade: self._trade, Started: self._started,
+            Touch: self._touch, Wake: self._wake,
+        }  # fmt: skip
+
+    def define(self, instrument: Instrument) -> None:
+        """Write down a market's grid; before its first fact, and again when it changed."""
+        i = self._instruments[instrument.symbol] = instrument
+        grid = (i.tick_scale, 10**i.price_decimals, i.price_decimals, i.lot_scale, 10**i.qty_decimals, i.qty_decimals)
+        values = (i.symbol, i.base, i.quote, int(i.is_perp), i.tick, i.lot, *grid, i.tick_lot_atoms, i.lot_atoms, i.min_lots)
+        self._pending.append((_SYMBOL, values))
+
+    def continues(self, first: int, last: int) -> bool:
+        """Whether the facts behind `first` up to `last` (all that a start has read) bring this file up to date; else `rebuild` it."""
+        return first <= self.applied <= last
+
+    def apply(self, sequence: int, event: AnyEvent, recorded: Sequence[Recorded]) -> None:
+        """Take one fact and what the core booked by it. Cheap, and never raises for a disk.
+
+        Args:
+            sequence: the fact's number in the journal, from 1 (`Journal.sequence` after it was appended).
+            event: the fact.
+            recorded: `AccountState.recorded` that folding this fact left.
+        """
+        kind = type(event)
+        if sequence <= self.applied:
+            if isinstance(event, Touch):
+                self._touches[event.symbol] = event
+            return
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            handler(sequence, event)
+        for entry in recorded:
+            self._fill(entry)
+        if kind not in _MARKET:  # market facts may still be lost by a kill: what is derived from them counts with the next account fact
+            self.applied = sequence
+            self._as_of_us = event.ts_us
+            if kind is Wake and event.ts_us - self._committed_us >= COMMIT_US:
+                self._committed_us = event.ts_us
+                self.commit()
+
+    def commit(self) -> bool:
+        """Write what was gathered; False when the disk refused (`error` says why) and it is kept for the next time."""
+        self._gather()
+        progress = (self.applied, self._as_of_us, self._mode, *self._ids)
+        try:
+            if not self.dropped:
+                self._db.write([*self._pending, (_PROGRESS, progress)])
+        except sqlite3.Error as error:
+            self.error = str(error)
+            if len(self._pending) > PENDING_MAX:
+                self.dropped = True
+                self._pending.clear()
+            return False
+        self._pending.clear()
+        self.error = "rows were dropped while the disk refused; the next start builds them anew" if self.dropped else ""
+        return not self.dropped
+
+    def jump(self, sequence: int) -> None:
+        """Say that everything up to `sequence` is in: a rebuild over a repaired journal counts fewer facts than were written."""
+        self.applied = sequence
+
+    # ---- facts ----
+
+    def _started(self, sequence: int, e: Started) -> None:
+        self._sessions[e.symbol] = sequence
+        self._mode = e.mode
+        params = json.dumps(e.params, sort_keys=True, ensure_ascii=False)
+        values = (sequence, e.symbol, e.strategy, e.mode, e.ts_us, e.budget_atoms, e.inventory_lots, e.inventory_cost_atoms, params)
+        self._pending.append((_SESSION, values))
+
+    def _terms(self, _sequence: int, e: AccountTerms) -> None:
+        self._pending.append((_TERMS, (e.spot_maker_ppm, e.spot_taker_ppm, e.perp_maker_ppm, e.perp_taker_ppm)))
+
+    def _reserved(self, _sequence: int, e: IdsReserved) -> None:
+        lo, hi = self._ids
+        self._ids = (min(lo, e.lo) if hi else e.lo, max(hi, e.hi))
+
+    def _decided(self, _sequence: int, e: Decided) -> None:
+        for a in e.attempts:
+            self._count(e.symbol, e.ts_us, "placed")
+            if a.role == REBALANCE:
+                values = (a.client_id, self._session(a.symbol), a.symbol, a.ts_us, a.side, a.price_ticks, a.qty_lots)
+                self._pending.append((_REBALANCE, values))
+                self._rebalances.add(a.client_id)
+
+    def _accepted(self, _sequence: int, e: PlaceAccepted) -> None:
+        self._count(e.symbol, e.ts_us, "accepted")
+        if e.client_id in self._rebalances:
+            self._rebalances.discard(e.client_id)
+            self._pending.append((_REBALANCE_ORDER, (e.order_id, e.client_id)))
+
+    def _refused(self, _sequence: int, e: PlaceRefused) -> None:
+        self._count(e.symbol, e.ts_us, "refused")
+
+    def _unknown(self, _sequence: int, e: PlaceUnknown) -> None:
+        self._count(e.symbol, e.ts_us, "unknown")
+
+    def _cancelled(self, _sequence: int, e: CancelAnswered) -> None:
+        if e.outcome == "cancelled":
+            self._end(e.symbol, e.client_id, e.ts_us, "cancelled")
+
+    def _update(self, _sequence: int, e: OrderUpdate) -> None:
+        if e.kind in {"cancelled", "expired"}:
+            self._end(e.symbol, e.client_id, e.ts_us, e.kind)
+
+    def _move(self, _sequence: int, e: CashMove) -> None:
+        values = (e.key, e.symbol, self._session(e.symbol), e.venue_us or e.ts_us, e.kind, e.asset, e.quantity_atoms, e.text)
+        self._pending.append((_MOVE, values))
+
+    def _read(self, sequence: int, e: AccountRead) -> None:
+        for move in e.moves:
+            self._move(sequence, move)
+
+    def _touch(self, _sequence: int, e: Touch) -> None:
+        self._touches[e.symbol] = e
+
+    def _trade(self, _sequence: int, e: PublicTrade) -> None:
+        self._minute(e.symbol, e.ts_us).traded_lots += e.qty_lots
+
+    def _wake(self, _sequence: int, e: Wake) -> None:
+        for symbol, touch in self._touches.items():
+            if 0 < touch.bid_ticks < touch.ask_ticks:
+                self._sample(symbol, e.ts_us, touch)
+
+    def _fill(self, entry: Recorded) -> None:
+        f, b = entry.fill, entry.booked
+        at_us = f.venue_us or f.ts_us
+        cycle = self._cycle(f.symbol, entry.role, entry.generation)
+        self._pending.append((_FILL, (
+            self._session(f.symbol), at_us, f.ts_us, f.symbol, f.order_id, f.client_id, f.trade_id, f.side, f.price_ticks, f.qty_lots,
+            int(f.is_maker), f.fee_atoms, f.fee_asset, f.fee_text, b.fee_quote_atoms, entry.role, entry.generation, cycle, entry.mid_ticks,
+            b.realised_atoms, b.cash_atoms, b.base_atoms, b.cost_atoms, f.origin,
+        )))  # fmt: skip
+
+    # ---- helpers ----
+
+    def _session(self, symbol: str) -> int:
+        """The id of the market's running session; 0 before the first."""
+        known = self._sessions.get(symbol)
+        if known is None:
+            known = self._sessions[symbol] = self._db.query("SELECT coalesce(max(id), 0) FROM sessions WHERE symbol = ?", (symbol,))[0][0]
+        return known
+
+    def _cycle(self, symbol: str, role: int, generation: int) -> int | None:
+        """The martingale's cycle that a fill belongs to: a layer and an exit name it, a stop ends the one that runs."""
+        if role in {LAYER, EXIT}:
+            self._cycles[symbol] = generation
+            return generation
+        if role != STOP:
+            return None
+        if symbol not in self._cycles:
+            found = self._db.query("SELECT cycle FROM fills WHERE symbol = ? AND cycle IS NOT NULL ORDER BY id DESC LIMIT 1", (symbol,))
+            self._cycles[symbol] = found[0][0] if found else None
+        return self._cycles[symbol]
+
+    def _count(self, symbol: str, ts_us: int, what: str) -> None:
+        counts = self._counts.setdefault((self._session(symbol), symbol, ts_us // DAY_US), [0] * len(_COUNTS))
+        counts[_COUNTS.index(what)] += 1
+
+    def _end(self, symbol: str, client_id: int, ts_us: int, what: str) -> None:
+        lo, hi = self._ids
+        key = (symbol, client_id)
+        if client_id == NO_CLIENT_ID or not lo <= client_id < hi or key in self._ended:
+            return
+        self._ended[key] = None
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
+        self._count(symbol, ts_us, what)
+
+    def _minute(self, symbol: str, ts_us: int) -> _Minute:
+        key = (symbol, ts_us // MINUTE_US)
+        known = self._minutes.get(key)
+        if known is None:
+            known = self._minutes[key] = _Minute()
+            touch = self._touches.get(symbol)
+            if touch is not None:
+                known.bid_ticks, known.ask_ticks, known.touch_lots = touch.bid_ticks, touch.ask_ticks, touch.bid_lots + touch.ask_lots
+        return known
+
+    def _sample(self, symbol: str, ts_us: int, touch: Touch) -> None:
+        m = self._minute(symbol, ts_us)
+        m.bid_ticks, m.ask_ticks, m.touch_lots = touch.bid_ticks, touch.ask_ticks, touch.bid_lots + touch.ask_lots
+        m.samples += 1
+        m.spread_ticks_sum += touch.ask_ticks - touch.bid_ticks
+        mid = touch.bid_ticks + touch.ask_ticks
+        before_us, before = self._mids.get(symbol, (0, 0))
+        if ts_us - before_us < US_PER_S * 9 // 10:
+            return  # wakes that a strategy asked for come between the engine's seconds
+        if before and ts_us - before_us < 2 * US_PER_S:
+            change_ppm = (mid - before) * PPM // before
+            m.returns += 1
+            m.return_squares += change_ppm * change_ppm
+        self._mids[symbol] = (ts_us, mid)
+
+    def _gather(self) -> None:
+        for (session, symbol, day), counts in self._counts.items():
+            self._pending.append((_ACTIVITY, (session, symbol, day, *counts)))
+        self._counts.clear()
+        for (symbol, minute), m in self._minutes.items():
+            sums = (m.samples, m.spread_ticks_sum, m.returns, m.return_squares, m.traded_lots)
+            self._pending.append((_MINUTE, (symbol, minute, m.bid_ticks, m.ask_ticks, m.touch_lots, *sums)))
+        for symbol, day in sorted({(symbol, minute // DAY_MINUTES) for symbol, minute in self._minutes}):
+            self._pending.append((_DAY, (symbol, day * DAY_MINUTES, (day + 1) * DAY_MINUTES)))
+        self._minutes.clear()
+
+
+def rebuild(db: Database, facts: Iterable[AnyEvent], instruments: Iterable[Instrument], sequence: int) -> Recorder:
+    """Empty `db` and fold the whole journal into it.
+
+    Args:
+        db: where to.
+        facts: `read_events` of the journal.
+        instruments: every market that the journal speaks of.
+        sequence: how many facts the journal has counted (`Journal.sequence`).
+
+    Raises:
+        JournalCorrupt: history is damaged; `journal repair` comes first.
+        sqlite3.Error: the disk refuses.
+    """
+    db.clear()
+    recorder = Recorder(db)
+    state = AccountState()
+    for instrument in instruments:
+        recorder.define(instrument)
+        state.add_market(instrument)
+    for number, fact in enumerate(facts, 1):
+        step(state, fact)
+        recorder.apply(number, fact, state.recorded)
+        state.recorded.clear()
+        state.alerts.clear()
+    recorder.jump(sequence)
+    recorder.commit()
+    return recorder
