@@ -101,6 +101,7 @@ def is_fresh(state: AccountState, market: MarketState, now_us: int) -> bool:
         market.book.valid
         and 0 < v.bid_ticks < v.ask_ticks
         and state.public_up
+        and state.store_ok
         and now_us - state.public_us <= FEED_AGE_US
         and now_us - state.account_us <= ACCOUNT_AGE_US
         and (not market.instrument.is_perp or (market.mark_ticks > 0 and now_us - market.mark_us <= MARK_AGE_US))

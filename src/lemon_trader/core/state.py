@@ -56,6 +56,7 @@ class AccountState:
         want_read: a reconcile is needed now; next_read_us: at the latest then.
         day, day_pnl, peak_pnl: durable anchors of the loss limits, net profit in quote atoms; has_anchor: they are set.
         day_loss_max / drawdown_max: limits, quote atoms, 0 = off.
+        store_ok: the journal is on the disk; without it nothing opens.
         alerts, recorded: drained by the shell each turn.
     """
 
@@ -92,6 +93,7 @@ class AccountState:
     alerts: list[Alert] = field(default_factory=list)
     recorded: list[Recorded] = field(default_factory=list)
     bad_facts: int = 0
+    store_ok: bool = True
 
     def add_market(self, instrument: Instrument) -> MarketState:
         """The market of this instrument, made when new."""

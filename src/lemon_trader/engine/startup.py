@@ -11,7 +11,7 @@ from lemon_trader.core.market import Binding, MarketState
 from lemon_trader.core.records import unpack
 from lemon_trader.core.state import IDS_BLOCK, AccountState
 from lemon_trader.core.step import recover, step
-from lemon_trader.engine.turn import Engine, Writer
+from lemon_trader.engine.turn import Engine
 from lemon_trader.venues.venue import Venue
 
 FIRST_LOOK_BACK_US: Final = 24 * 3600 * 1_000_000
@@ -85,14 +85,11 @@ def bind(state: AccountState, plan: Plan) -> None:
     market.limits.budget_atoms = binding.budget_atoms
 
 
-async def start(
-    engine: Engine, journal: Writer, venue: Venue, plans: Sequence[Plan], *, mode: str, now_us: Callable[[], int], last_us: int
-) -> None:
+async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: str, now_us: Callable[[], int], last_us: int) -> None:
     """Bring a folded state and the venue together; when this returns, streams are connected and the engine decides.
 
     Args:
         engine: over the state after `fold`, with the plans' markets added; the venue's sink is its `turn`.
-        journal: open for writing.
         venue: not connected yet.
         plans: what shall trade; budgets are checked against what is available.
         mode: for the journal.
@@ -105,22 +102,17 @@ async def start(
     """
     state = engine.state
     recover(state, now_us())
-
-    def take(event: AnyEvent) -> None:
-        journal.append(event)
-        step(state, event)
-
     lo = max(state.ids_end, state.next_id)
-    take(IdsReserved(now_us(), lo, lo + IDS_BLOCK))
-    take(await venue.terms())
+    engine.record(IdsReserved(now_us(), lo, lo + IDS_BLOCK))
+    engine.record(await venue.terms())
     symbols = sorted(state.markets)
     await venue.connect(symbols)
     since = max(0, last_us - OVERLAP_US) if last_us else now_us() - FIRST_LOOK_BACK_US if _has_history(state) else now_us()
     read = await venue.read_account(symbols, since)
-    take(read)
+    engine.record(read)
     _check_budgets(state, plans)
     for plan in plans:
-        take(
+        engine.record(
             Started(
                 now_us(), plan.strategy, plan.symbol, plan.budget_atoms, plan.inventory_lots, plan.inventory_cost_atoms, plan.params, mode
             )

@@ -11,18 +11,21 @@ import msgspec
 
 from lemon_trader.core.commands import Cancel, Command
 from lemon_trader.core.decide import decide, prepare, risk
-from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Event, IdsReserved, Wake
+from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Decided, Event, IdsReserved, Wake
+from lemon_trader.core.limits import is_closing
 from lemon_trader.core.orders import TOMBSTONE_US
 from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert, Recorded
 from lemon_trader.core.step import step
 from lemon_trader.database.journal import JournalUnwritable
 
-_UNWRITTEN: Final = frozenset((*MARKET_FACTS, Wake))
+_UNWRITTEN: Final = frozenset(MARKET_FACTS)  # public data goes to a tape if somebody wants one; a turn's record holds the view it used
 _IDS_LOW: Final = 256  # a new block is reserved when fewer are left: a turn sends at most one order a slot
 
 
 class Writer(Protocol):
-    """The journal as a turn needs it; it raises JournalUnwritable for what is only in memory."""
+    """The journal as a turn needs it; it raises JournalUnwritable for what is only in memory. `sequence` counts what was appended."""
+
+    sequence: int
 
     def append(self, event: AnyEvent) -> None:
         """Write one event through to the operating system."""
@@ -47,7 +50,8 @@ class Engine:
     Attributes:
         state: the fold of everything so far; read it, never write it.
         turns, sent: counters for the status line and the benchmarks.
-        on_alert, on_fill: what is told to people and to the records, after the commands have left.
+        on_alert: what is told to people, after the commands have left.
+        on_fact: (number in the journal, event, fills it booked) for the records, after the commands have left.
         deciding: False while a start recovers: facts are folded and nothing is sent.
         unwritten: the error that keeps the journal from the disk; None = it is written.
     """
@@ -59,10 +63,12 @@ class Engine:
         self.deciding = False
         self.unwritten: Exception | None = None
         self.on_alert: Callable[[Alert], None] = _ignore
-        self.on_fill: Callable[[Recorded], None] = _ignore
+        self.on_fact: Callable[[int, Event, Sequence[Recorded]], None] | None = None
         self.on_wish: Callable[[], None] = _nothing  # a read of the account is wanted now
         self._journal = journal
         self._venue = venue
+        self._booked = False
+        self._told: list[tuple[int, Event, list[Recorded]]] = []
 
     def turn(self, facts: Sequence[Event]) -> None:
         """Take the facts of one read: fold all of them, decide once, send what was decided."""
@@ -74,18 +80,18 @@ class Engine:
             kind = type(fact)
             if kind not in _UNWRITTEN:
                 self._write(fact)
-            elif kind is Wake:
-                weigh = True
+                weigh = weigh or kind is Wake
             now_us = max(now_us, fact.ts_us)
-            step(state, fact)
-        if state.recorded or weigh:
+            self._fold(fact)
+        if self._booked or weigh:
+            self._booked = False
             for event in risk(state, now_us):
-                self._record(event)
+                self.record(event)
         if weigh:
             self._keep_house(now_us)
         if self.deciding:
             self._decide(now_us)
-        if state.alerts or state.recorded or state.want_read:
+        if self._told or state.alerts or state.want_read:
             self._hand_out()
 
     def _decide(self, now_us: int) -> None:
@@ -100,14 +106,20 @@ class Engine:
                 if decided is None:
                     continue
                 if not self._write(decided) and decided.attempts:
-                    # No durable journal, no new exposure: cancels go on from memory.
-                    decided = msgspec.structs.replace(decided, attempts=())
-                    wanted = [c for c in wanted if type(c) is Cancel]
-                step(state, decided)
+                    decided, wanted = self._without_exposure(decided, wanted)
+                self._fold(decided)
                 commands += wanted
         if commands:
             self.sent += len(commands)
             self._venue.send(commands)
+
+    def _without_exposure(self, decided: Decided, wanted: list[Command]) -> tuple[Decided, list[Command]]:
+        """No durable journal, no new exposure: cancels and protection go on from memory."""
+        state = self.state
+        state.next_id = max(state.next_id, decided.attempts[-1].client_id + 1)  # the spooled record holds all of these ids
+        closing = tuple(a for a in decided.attempts if is_closing(a.role))
+        kept = {a.client_id for a in closing}
+        return msgspec.structs.replace(decided, attempts=closing), [c for c in wanted if type(c) is Cancel or c.client_id in kept]
 
     def look(self, now_us: int) -> None:
         """Bring every market's view and position to this moment without deciding: for snapshots."""
@@ -119,13 +131,25 @@ class Engine:
         if self.unwritten is None:
             self._journal.checkpoint(now_us, msgspec.msgpack.encode(self.state.image()))
 
-    def _record(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
+        """Write an event of our own and fold it."""
         self._write(event)
-        step(self.state, event)
+        self._fold(event)
+
+    def _fold(self, event: Event) -> None:
+        state = self.state
+        step(state, event)
+        recorded = state.recorded
+        if recorded:
+            state.recorded = []
+            self._booked = True
+        if self.on_fact is not None:
+            number = self._journal.sequence + (1 if type(event) in _UNWRITTEN else 0)
+            self._told.append((number, event, recorded))
 
     def _reserve(self, now_us: int) -> None:
         state = self.state
-        self._record(IdsReserved(now_us, state.next_id, max(state.ids_end, state.next_id) + IDS_BLOCK))
+        self.record(IdsReserved(now_us, state.next_id, max(state.ids_end, state.next_id) + IDS_BLOCK))
 
     def _write(self, event: Event) -> bool:
         try:
@@ -133,10 +157,12 @@ class Engine:
         except JournalUnwritable as error:
             if self.unwritten is None:
                 self.unwritten = error
+                self.state.store_ok = False
                 self.state.tell(event.ts_us, "alert.journal_unwritable", "grave", error=error)
             return False
         if self.unwritten is not None:
             self.unwritten = None
+            self.state.store_ok = True
             self.state.tell(event.ts_us, "alert.journal_writable", "warn")
         return True
 
@@ -146,10 +172,10 @@ class Engine:
 
     def _hand_out(self) -> None:
         state = self.state
-        if state.recorded:
-            recorded, state.recorded = state.recorded, []
-            for fill in recorded:
-                self.on_fill(fill)
+        if self._told and self.on_fact is not None:
+            told, self._told = self._told, []
+            for number, event, recorded in told:
+                self.on_fact(number, event, recorded)
         if state.alerts:
             alerts, state.alerts = state.alerts, []
             for alert in alerts:
