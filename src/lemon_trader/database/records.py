@@ -108,12 +108,12 @@ class Recorder:
         self._ended: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._instruments: dict[str, Instrument] = {}
         self._committed_us = 0
-        self._as_of_us = 0
         self._rebalances: set[int] = {
             r[0] for r in db.query("SELECT client_id FROM rebalances WHERE order_id = '' ORDER BY ts_us DESC LIMIT 9")
         }
         row = db.query("SELECT * FROM progress")[0]
         self.applied: int = row["applied"]
+        self._as_of_us: int = row["as_of_us"]
         self._mode: str = row["mode"]
         self._ids: tuple[int, int] = (row["ids_lo"], row["ids_hi"])
         self._handlers: dict[type, Callable[[int, Any], None]] = {
