@@ -1,7 +1,7 @@
 """An asyncio event loop in which nothing waits: when nothing is ready, time moves to the next timer.
 
-A day of timers passes in the time that its callbacks take. Nothing ready and nothing scheduled is a deadlock, reported with the names of the
-tasks that wait. The same callbacks in the same order give the same run; with `shuffle`, task steps that are ready together run in an order
+A day of timers passes in the time that its callbacks take. Nothing ready and nothing scheduled is a deadlock, reported with the names of
+the tasks that wait. The same callbacks in the same order give the same run; with `shuffle`, task steps that are ready together run in an order
 drawn from its seed, which finds code that relies on the order of tasks.
 """
 
@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 return
             try:
                 result = func(*args)
-            except Exception as fault:
+            except Exception as fault:  # noqa: BLE001  it is handed to whoever waits
                 done.set_exception(fault)
             else:
                 done.set_result(result)
@@ -90,7 +90,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _permuted(ready: Any, shuffle: random.Random) -> Any:
         """Task steps change places among themselves; plain callbacks keep theirs, because asyncio promises their order."""
         handles = list(ready)
-        places = [i for i, handle in enumerate(handles) if type(handle._callback).__name__ in {"TaskStepMethWrapper", "TaskWakeupMethWrapper"}]
+        places = [
+            i for i, handle in enumerate(handles) if type(handle._callback).__name__ in {"TaskStepMethWrapper", "TaskWakeupMethWrapper"}
+        ]
         steps = [handles[i] for i in places]
         shuffle.shuffle(steps)
         for place, step in zip(places, steps, strict=True):

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 ANSWER_BYTES_MAX: Final = 16_384
@@ -95,7 +95,6 @@ class Tunnel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the way."""
-        assert isinstance(transport, asyncio.WriteTransport)
         host = f"[{self._target.host}]" if ":" in self._target.host else self._target.host
         name = f"{host}:{self._target.port}"
         head = f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n"
@@ -103,7 +102,7 @@ class Tunnel(asyncio.Protocol):
         if parts.username is not None:
             secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             head += f"Proxy-Authorization: Basic {b64encode(secret).decode()}\r\n"
-        transport.write(f"{head}\r\n".encode())
+        cast("asyncio.WriteTransport", transport).write(f"{head}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
         """Read the answer's head; a body after a refusal does not matter."""

@@ -8,7 +8,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import aiofastnet
 
@@ -42,8 +42,7 @@ class SocketWire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The way is open."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # it is one in all but its ancestry
         no_delay(transport)
 
     def data_received(self, data: bytes) -> None:
