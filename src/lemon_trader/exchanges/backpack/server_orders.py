@@ -122,8 +122,8 @@ def read_order(body: Params, markets: Mapping[str, Instrument]) -> OrderWords:
             raise Refusal(400, INVALID_CLIENT_REQUEST, "Market orders cannot be post only")
         if not is_trigger and (quantity is None) == (quote is None):
             raise Refusal(400, INVALID_CLIENT_REQUEST, "Market orders must specify a positive `quantity` or `quoteQuantity`")
-    if is_trigger and (quantity is not None or quote is not None):
-        raise Refusal(400, INVALID_CLIENT_REQUEST, "Trigger orders must specify `triggerQuantity` and no `quantity`")
+    if is_trigger:
+        quantity = quote = None  # the trigger's own quantity counts; bpx-py cannot send a trigger order without the other
     if post_only and tif != GTC:
         raise Refusal(400, INVALID_CLIENT_REQUEST, "Post only orders must be good till cancelled")
     if reduce_only and not market.is_perp:
