@@ -10,7 +10,7 @@ from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.records import Position, Row, View
 
 Value = Decimal | int | str | bool | None  # by kind: pct, quote, price, qty are Decimal; int is int; duration is int seconds; choice is str
-KINDS: Final = ("pct", "quote", "price", "qty", "int", "duration", "choice", "bool")
+KINDS: Final = ("pct", "quote", "price", "qty", "number", "int", "duration", "choice", "bool", "text")
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -80,6 +80,12 @@ class Strategy(Protocol):
 
     def build(self, values: Mapping[str, Value], market: Market) -> Any:
         """The params record. Raises StrategyRefused."""
+
+    def features(self, params: Any) -> Callable[[int, int, int], tuple[int, int]]:
+        """A fresh maker of the view's features, `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; called for every touch."""
+
+    def budget_needed(self, values: Mapping[str, Value], market: Market) -> int:
+        """The smallest budget with which every order reaches the market's minimum, quote atoms; 0 = unknown. Raises StrategyRefused."""
 
     def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
         """Message ids with their values for what works but ought to be said (a spread below the fee break-even ...)."""

@@ -1,0 +1,17 @@
+"""The maker of the features that strategies read, as the core calls it: one record, one function for every carrier."""
+
+from lemon_trader.formulas.volatility import Features, update_features
+
+
+class MarketFeatures:
+    """Called with every touch; gives volatility and fall, ppm."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, volatility_window_us: int, fall_window_us: int) -> None:
+        self.state = Features(volatility_window_us, fall_window_us)
+
+    def __call__(self, now_us: int, bid_ticks: int, ask_ticks: int) -> tuple[int, int]:
+        """(volatility_ppm, fall_ppm) after this touch; times never go back."""
+        update_features(self.state, now_us, bid_ticks, ask_ticks)
+        return self.state.volatility_ppm, self.state.fall_ppm
