@@ -23,7 +23,10 @@ _FINE: Final = 1 << 20  # the index is kept in 2⁻²⁰ of half a tick
 
 
 class Marks:
-    """The reference prices of one market. Ask `until` before and after each change of the book."""
+    """The reference prices of one market, every `every_us`. Ask `until` before and after each change of the book.
+
+    Farther apart than `INDEX_LAG_US` there is no premium left to see, and the funding rate is the interest alone.
+    """
 
     def __init__(self, instrument: Instrument, every_us: int = US_PER_S) -> None:
         self._symbol = instrument.symbol
