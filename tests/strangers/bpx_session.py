@@ -1,4 +1,6 @@
-"""A trading session of bpx-py, as published, against a running sandbox. Run by hand, in an environment where only bpx-py is installed:
+"""A trading session of bpx-py, as published, against a running sandbox.
+
+Run by hand, in an environment where only bpx-py is installed:
 
     lemon-trader sandbox --json | python tests/strangers/bpx_session.py
 

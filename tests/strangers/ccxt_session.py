@@ -1,4 +1,6 @@
-"""A trading session of ccxt, as published, against a running sandbox. Run by hand, in an environment where only ccxt is installed:
+"""A trading session of ccxt, as published, against a running sandbox.
+
+Run by hand, in an environment where only ccxt is installed:
 
     lemon-trader sandbox --json | python tests/strangers/ccxt_session.py
 
@@ -93,6 +95,12 @@ def rest(ready):
         check("without funds", is_right=True, value=str(error))
 
 
+async def until(watch, is_it):
+    while not is_it(seen := await watch()):
+        pass
+    return seen
+
+
 async def streams(ready):
     x = pointed(ccxt.pro.backpack, ready)
     try:
@@ -111,11 +119,11 @@ async def streams(ready):
         check("watch_orders of a symbol", seen[-1]["id"] == placed["id"] and seen[-1]["status"] == "open", seen[-1]["info"])
         seen = await asyncio.wait_for(everything, 10)
         check("watch_orders of all", seen[-1]["id"] == placed["id"], seen[-1]["id"])
-        watching = asyncio.ensure_future(x.watch_orders(SPOT))  # before the cancel: ccxt keeps no message that nobody waits for
+        # Both streams tell of the acceptance, and ccxt keeps no message that nobody waits for: so wait first, and for the right one.
+        watching = asyncio.ensure_future(until(lambda: x.watch_orders(SPOT), lambda seen: seen[-1]["status"] == "canceled"))
         await asyncio.sleep(0.1)
         await x.cancel_order(placed["id"], SPOT)
-        seen = await asyncio.wait_for(watching, 10)
-        check("watch_orders: cancelled", seen[-1]["status"] == "canceled", seen[-1]["status"])
+        check("watch_orders: cancelled", (await asyncio.wait_for(watching, 10))[-1]["id"] == placed["id"], placed["id"])
         await x.create_order(PERP, "market", "buy", 1)
         seen = await asyncio.wait_for(held, 10)
         check("watch_positions", float(seen[0]["contracts"]) == 1, seen[0]["info"])
