@@ -3,6 +3,7 @@
 from lemon_trader.core.events import AnyEvent, Attempted, Decided, Fill
 from lemon_trader.core.instrument import instrument
 from lemon_trader.core.ledger import Ledger
+from lemon_trader.core.records import View, pack
 from lemon_trader.core.state import Recorded
 from lemon_trader.core.units import BUY, QUOTE
 from lemon_trader.database.db import Database
@@ -20,6 +21,12 @@ def fill(market, n, side, price_ticks, qty_lots, *, fee_atoms=0, fee_asset="USDC
         at_us, at_us, market.symbol, f"order-{n}", n, "", n + 1 if trade_id is None else trade_id, side, price_ticks, qty_lots,
         fee_atoms, fee_asset, str(fee_atoms), maker, qty_lots, "USER",
     )  # fmt: skip
+
+
+def seen(market, mid_ticks: int, at_us: int = NOW) -> Decided:
+    """A turn that saw this mid."""
+    view = View(bid_ticks=mid_ticks - 1, ask_ticks=mid_ticks + 1) if mid_ticks else View()
+    return Decided(at_us, market.symbol, pack(view), b"", b"", (), ())
 
 
 def placed(n: int, market, role: int = QUOTE, side: int = BUY, at_us: int = NOW) -> Decided:
@@ -43,7 +50,9 @@ class Teller:
         self.recorder.apply(self.sequence, event, recorded)
 
     def fill(self, event: Fill, *, role: int = QUOTE, generation: int = 0, mid_ticks: int = 0) -> None:
-        self.tell(event, Recorded(event, self.ledgers[event.symbol].book(event), role, generation, mid_ticks))
+        ledger = self.ledgers[event.symbol]
+        self.tell(seen(ledger.instrument, mid_ticks))
+        self.tell(event, Recorded(event, ledger.book(event), role, generation, 0))
 
     def commit(self) -> Database:
         assert self.recorder.commit(), self.recorder.error

@@ -1,4 +1,4 @@
-"""SQLite for records that people ask about. Everything in it is derived from the journal: losing it costs a rebuild and nothing else.
+"""SQLite for records that people ask about. All but the market's minutes is derived from the journal: losing it costs a rebuild.
 
 One connection writes, in write-ahead mode and without `mmap`; readers open their own, read-only. Money and quantities are integers (ticks,
 lots, atoms) beside each symbol's grid; the views print them as exact decimals under the names that the first program's four tables had.
@@ -19,7 +19,6 @@ CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, as_of_us INTEGER NOT NULL, mode TEXT NOT NULL,
     ids_lo INTEGER NOT NULL, ids_hi INTEGER NOT NULL
 );
-INSERT INTO progress VALUES (1, 0, 0, '', 0, 0);
 CREATE TABLE symbols (
     symbol TEXT PRIMARY KEY, base TEXT NOT NULL, quote TEXT NOT NULL, is_perp INTEGER NOT NULL, tick TEXT NOT NULL, lot TEXT NOT NULL,
     tick_scale INTEGER NOT NULL, price_unit INTEGER NOT NULL, price_decimals INTEGER NOT NULL,
@@ -66,6 +65,10 @@ CREATE TABLE minutes (
 ) WITHOUT ROWID;
 CREATE TABLE days (symbol TEXT NOT NULL, day INTEGER NOT NULL, volatility_ppm INTEGER NOT NULL, PRIMARY KEY (symbol, day)) WITHOUT ROWID;
 """
+
+
+_REBUILT: Final = ("progress", "terms", "sessions", "fills", "moves", "activity", "rebalances")
+_NO_PROGRESS: Final = ("INSERT INTO progress VALUES (1, 0, 0, '', 0, 0)", ())
 
 
 def _decimal(units: str, unit: str, decimals: str) -> str:
@@ -187,10 +190,8 @@ class Database:
             raise
 
     def clear(self) -> None:
-        """Empty it: what follows is a rebuild. Raises sqlite3.Error."""
-        names = self.query("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'")
-        self.write([(f'DROP {row["type"]} "{row["name"]}"', ()) for row in sorted(names, key=lambda r: r["type"] == "table")])
-        self._create()
+        """Empty it for a rebuild; what was seen of the market stays, because it is not in the journal. Raises sqlite3.Error."""
+        self.write([(f"DELETE FROM {table}", ()) for table in _REBUILT] + [_NO_PROGRESS])
 
     def close(self) -> None:
         """Give the file back."""
@@ -209,10 +210,15 @@ class Database:
                 f"{self.path} has schema {made} and this program knows up to {SCHEMA}; use the newer program, or move it away"
             )
         if made < SCHEMA:
-            self.clear()  # older records are not migrated but built anew: everything is in the journal
+            self._make()
 
-    def _create(self) -> None:
-        self._connection.executescript(f"BEGIN; {_TABLES} {_VIEWS} PRAGMA user_version = {SCHEMA}; COMMIT;")
+    def _make(self) -> None:
+        """Make the tables; older ones are not migrated but dropped: the next start builds them anew."""
+        names = self.query(
+            "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY type DESC"
+        )
+        drops = "".join(f'DROP {row["type"]} "{row["name"]}"; ' for row in names)
+        self._connection.executescript(f"BEGIN; {drops} {_TABLES} {_VIEWS} {_NO_PROGRESS[0]}; PRAGMA user_version = {SCHEMA}; COMMIT;")
 
 
 class Reader:

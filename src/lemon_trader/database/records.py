@@ -1,8 +1,8 @@
 """The journal folded into rows that people ask about: fills, sessions, cash moves, activity, minutes of the market.
 
 A `Recorder` is told every fact after the core has folded it, with what the core booked by it. It gathers rows in memory and writes them in
-one transaction every few seconds, together with the number of the last fact they hold: a start goes on there, or builds everything anew
-when the file is missing, older than the last checkpoint, or ahead of the journal. A disk that refuses costs nothing but freshness.
+one transaction every few seconds, together with the number of the last fact they hold: a start that finds another number in the journal
+builds everything anew (`resume`). A disk that refuses costs nothing but freshness.
 """
 
 import json
@@ -32,6 +32,7 @@ from lemon_trader.core.events import (
     Wake,
 )
 from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.records import View, unpack
 from lemon_trader.core.state import AccountState, Recorded
 from lemon_trader.core.step import step
 from lemon_trader.core.units import EXIT, LAYER, PPM, REBALANCE, STOP, US_PER_S
@@ -104,6 +105,7 @@ class Recorder:
         self._counts: dict[tuple[int, str, int], list[int]] = {}
         self._minutes: dict[tuple[str, int], _Minute] = {}
         self._touches: dict[str, Touch] = {}
+        self._views: dict[str, bytes] = {}  # packed, of the last turn that changed something
         self._mids: dict[str, tuple[int, int]] = {}  # (ts_us, bid + ask) of the last sample
         self._ended: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._instruments: dict[str, Instrument] = {}
@@ -130,29 +132,24 @@ class Recorder:
         values = (i.symbol, i.base, i.quote, int(i.is_perp), i.tick, i.lot, *grid, i.tick_lot_atoms, i.lot_atoms, i.min_lots)
         self._pending.append((_SYMBOL, values))
 
-    def continues(self, first: int, last: int) -> bool:
-        """Whether the facts behind `first` up to `last` (all that a start has read) bring this file up to date; else `rebuild` it."""
-        return first <= self.applied <= last
-
     def apply(self, sequence: int, event: AnyEvent, recorded: Sequence[Recorded]) -> None:
         """Take one fact and what the core booked by it. Cheap, and never raises for a disk.
 
         Args:
-            sequence: the fact's number in the journal, from 1 (`Journal.sequence` after it was appended).
+            sequence: the fact's number in the journal, from 1 (`Journal.sequence` after it was appended); for a market fact that is not
+                written there, the number that the next one will have.
             event: the fact.
             recorded: `AccountState.recorded` that folding this fact left.
         """
         kind = type(event)
         if sequence <= self.applied:
-            if isinstance(event, Touch):
-                self._touches[event.symbol] = event
             return
         handler = self._handlers.get(kind)
         if handler is not None:
             handler(sequence, event)
         for entry in recorded:
             self._fill(entry)
-        if kind not in _MARKET:  # market facts may still be lost by a kill: what is derived from them counts with the next account fact
+        if kind not in _MARKET:
             self.applied = sequence
             self._as_of_us = event.ts_us
             if kind is Wake and event.ts_us - self._committed_us >= COMMIT_US:
@@ -197,6 +194,8 @@ class Recorder:
         self._ids = (min(lo, e.lo) if hi else e.lo, max(hi, e.hi))
 
     def _decided(self, _sequence: int, e: Decided) -> None:
+        if e.view:
+            self._views[e.symbol] = e.view
         for a in e.attempts:
             self._count(e.symbol, e.ts_us, "placed")
             if a.role == REBALANCE:
@@ -246,10 +245,10 @@ class Recorder:
     def _fill(self, entry: Recorded) -> None:
         f, b = entry.fill, entry.booked
         at_us = f.venue_us or f.ts_us
-        cycle = self._cycle(f.symbol, entry.role, entry.generation)
+        cycle, mid_ticks = self._cycle(f.symbol, entry.role, entry.generation), self._decided_mid(f.symbol)
         self._pending.append((_FILL, (
             self._session(f.symbol), at_us, f.ts_us, f.symbol, f.order_id, f.client_id, f.trade_id, f.side, f.price_ticks, f.qty_lots,
-            int(f.is_maker), f.fee_atoms, f.fee_asset, f.fee_text, b.fee_quote_atoms, entry.role, entry.generation, cycle, entry.mid_ticks,
+            int(f.is_maker), f.fee_atoms, f.fee_asset, f.fee_text, b.fee_quote_atoms, entry.role, entry.generation, cycle, mid_ticks,
             b.realised_atoms, b.cash_atoms, b.base_atoms, b.cost_atoms, f.origin,
         )))  # fmt: skip
 
@@ -273,6 +272,14 @@ class Recorder:
             found = self._db.query("SELECT cycle FROM fills WHERE symbol = ? AND cycle IS NOT NULL ORDER BY id DESC LIMIT 1", (symbol,))
             self._cycles[symbol] = found[0][0] if found else None
         return self._cycles[symbol]
+
+    def _decided_mid(self, symbol: str) -> int:
+        """The mid that the last turn saw, because the journal has it and a rebuild finds it again; 0 before the first."""
+        packed = self._views.get(symbol)
+        if packed is None:
+            return 0
+        view = unpack(View, packed)
+        return (view.bid_ticks + view.ask_ticks) // 2 if view.bid_ticks and view.ask_ticks else 0
 
     def _count(self, symbol: str, ts_us: int, what: str) -> None:
         counts = self._counts.setdefault((self._session(symbol), symbol, ts_us // DAY_US), [0] * len(_COUNTS))
@@ -325,19 +332,29 @@ class Recorder:
         self._minutes.clear()
 
 
-def rebuild(db: Database, facts: Iterable[AnyEvent], instruments: Iterable[Instrument], sequence: int) -> Recorder:
-    """Empty `db` and fold the whole journal into it.
+def resume(db: Database, sequence: int, facts: Callable[[], Iterable[AnyEvent]], instruments: Iterable[Instrument]) -> Recorder:
+    """A recorder that goes on where the journal stands; the file is built anew when it holds less or more than that.
 
     Args:
         db: where to.
-        facts: `read_events` of the journal.
-        instruments: every market that the journal speaks of.
-        sequence: how many facts the journal has counted (`Journal.sequence`).
+        sequence: how many facts the opened journal has counted (`Journal.sequence`).
+        facts: reads the journal from its beginning (`read_events`).
+        instruments: every market that the journal speaks of, and those to come.
 
     Raises:
-        JournalCorrupt: history is damaged; `journal repair` comes first.
+        JournalCorrupt: history is damaged where no start reads it; `journal repair` comes first.
         sqlite3.Error: the disk refuses.
     """
+    recorder = Recorder(db)
+    if recorder.applied != sequence:
+        return rebuild(db, sequence, facts(), instruments)
+    for instrument in instruments:
+        recorder.define(instrument)
+    return recorder
+
+
+def rebuild(db: Database, sequence: int, facts: Iterable[AnyEvent], instruments: Iterable[Instrument]) -> Recorder:
+    """Empty `db` and fold the whole journal into it; arguments and errors as of `resume`."""
     db.clear()
     recorder = Recorder(db)
     state = AccountState()

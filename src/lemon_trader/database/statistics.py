@@ -66,7 +66,8 @@ class Sums:
     Attributes:
         cash_atoms: quote received less paid by fills and moves.
         cost_atoms: growth of the position's signed cost (what a long cost, less what was received for a short); 0 on perpetuals.
-        spread_ppm_sum / spreads: earned spread of maker fills, of how many.
+        spread_ppm_sum / spreads: width of the quotes that were filled (twice their distance from the mid that they were decided by), of
+            how many.
     """
 
     maker_buy_lots: int = 0
