@@ -230,11 +230,11 @@ def _refuse(word: str) -> NoReturn:
 def _nesting_exceeds(body: bytes, limit: int) -> bool:
     """Whether brackets may be open deeper than `limit`: pairs are struck out from the inside, each round at the speed of a copy."""
     left = body.translate(None, _OTHERS)
-    for _ in range(limit):
+    for struck in range(limit):
         before = len(left)
-        if before <= limit:
-            return False
+        if before <= limit - struck:
+            return False  # too few are left to be open that deep
         left = left.replace(b"[]", b"").replace(b"{}", b"")
         if len(left) == before:
-            break
-    return len(left) > limit
+            return True  # more than a few lone brackets: nothing that the exchange says in a text looks like that
+    return bool(left)
