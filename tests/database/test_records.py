@@ -253,10 +253,27 @@ def test_files_that_cannot_be_used_say_the_way_out(tmp_path):
     with pytest.raises(DatabaseError, match="built anew from the journal"):
         Database(str(foreign))
     newer = tmp_path / "newer.db"
-    connection = sqlite3.connect(newer)
-    connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
-    connection.close()
+    made = Database(str(newer))
+    made.query(f"PRAGMA user_version = {SCHEMA + 1}")
+    made.close()
     with pytest.raises(DatabaseError, match="use the newer program"):
         Database(str(newer))
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE precious (thing)")
+    connection.close()
+    before = other.read_bytes()
+    with pytest.raises(DatabaseError, match="another program's database"):
+        Database(str(other))
+    assert other.read_bytes() == before
     with pytest.raises(DatabaseError, match="once the program has traded"):
         Reader(str(tmp_path / "missing.db"))
+
+
+def test_records_of_an_older_schema_are_made_anew(tmp_path):
+    path = str(tmp_path / "records.db")
+    made = Teller(Database(path), SPOT_SOL)
+    made.fill(fill(SPOT_SOL, 1, BUY, 10_000, 10))
+    made.commit().query("PRAGMA user_version = 0")
+    made.db.close()
+    assert Recorder(Database(path)).applied == 0  # which no journal with facts agrees with: the next start builds it

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 SCHEMA: Final = 1
+APPLICATION: Final = 0x4C454D4E  # SQLite's application id of our files: another program's database is never emptied
 BUSY_MS: Final = 20  # a reader never blocks the writer; whoever else does is not waited for
 
 _TABLES: Final = """
@@ -68,6 +69,8 @@ CREATE TABLE days (symbol TEXT NOT NULL, day INTEGER NOT NULL, volatility_ppm IN
 
 
 _REBUILT: Final = ("progress", "terms", "sessions", "fills", "moves", "activity", "rebalances")
+_EMPTYING: Final = [(f"DELETE FROM {table}", ()) for table in _REBUILT]  # noqa: S608  made of the constants above
+_DROPPING: Final = "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY type DESC"
 _NO_PROGRESS: Final = ("INSERT INTO progress VALUES (1, 0, 0, '', 0, 0)", ())
 
 
@@ -191,34 +194,36 @@ class Database:
 
     def clear(self) -> None:
         """Empty it for a rebuild; what was seen of the market stays, because it is not in the journal. Raises sqlite3.Error."""
-        self.write([(f"DELETE FROM {table}", ()) for table in _REBUILT] + [_NO_PROGRESS])
+        self.write([*_EMPTYING, _NO_PROGRESS])
 
     def close(self) -> None:
         """Give the file back."""
         self._connection.close()
 
     def _prepare(self) -> None:
-        self._connection.row_factory = sqlite3.Row
-        self._connection.create_function("isqrt", 1, isqrt, deterministic=True)  # SQLite may be built without its own; views do without
-        if self.path != ":memory:":
-            self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.execute("PRAGMA mmap_size = 0")
-        made = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        connection = self._connection
+        connection.row_factory = sqlite3.Row
+        made = connection.execute("PRAGMA user_version").fetchone()[0]
+        ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+        if not ours and self.query(_DROPPING):
+            raise DatabaseError(f"{self.path} is another program's database; name another file, nothing was changed")
         if made > SCHEMA:
             raise DatabaseError(
                 f"{self.path} has schema {made} and this program knows up to {SCHEMA}; use the newer program, or move it away"
             )
+        if self.path != ":memory:":
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA mmap_size = 0")
+        connection.create_function("isqrt", 1, isqrt, deterministic=True)  # SQLite may be built without its own; views do without
         if made < SCHEMA:
             self._make()
 
     def _make(self) -> None:
         """Make the tables; older ones are not migrated but dropped: the next start builds them anew."""
-        names = self.query(
-            "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY type DESC"
-        )
-        drops = "".join(f'DROP {row["type"]} "{row["name"]}"; ' for row in names)
-        self._connection.executescript(f"BEGIN; {drops} {_TABLES} {_VIEWS} {_NO_PROGRESS[0]}; PRAGMA user_version = {SCHEMA}; COMMIT;")
+        drops = "".join(f'DROP {row["type"]} "{row["name"]}"; ' for row in self.query(_DROPPING))
+        marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA};"
+        self._connection.executescript(f"BEGIN; {drops} {_TABLES} {_VIEWS} {_NO_PROGRESS[0]}; {marks} COMMIT;")
 
 
 class Reader:
