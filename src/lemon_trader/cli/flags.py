@@ -78,6 +78,8 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
             seen[p.name] = p
             if p.kind == "bool":
                 parser.add_argument(p.flag, dest=p.name, action="store_const", const="true")
+                if p.default == "true":
+                    parser.add_argument(negative(p), dest=p.name, action="store_const", const="false")
             else:
                 parser.add_argument(p.flag, dest=p.name)
     parser.add_argument("words", nargs="*")
@@ -88,7 +90,7 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
         raise BadSetting(key, name=error.argument_name) from error
     flags = {name: value for name, value in vars(found).items() if name != "words" and value is not None}
     if strangers:
-        known = {p.flag for p in seen.values()}
+        known = {p.flag for p in seen.values()} | {negative(p) for p in seen.values() if p.default == "true"}
         raise refuse_unknown(strangers[0].split("=")[0], known, say("place.command-line"))
     if found.words and not words:
         raise BadSetting("flag.stray-word", value=found.words[0][:60])
@@ -107,10 +109,16 @@ def help_text(usage: str, groups: Iterable[Group], columns: int) -> str:
     return "\n".join(lines)
 
 
+def negative(p: Parameter) -> str:
+    """The flag that turns off a switch which is on by default."""
+    return f"--no-{p.flag.removeprefix('--')}"
+
+
 def flag_lines(p: Parameter, columns: int) -> list[str]:
     """One flag's lines of a help page."""
-    head = f"  {p.flag}" if p.kind == "bool" else f"  {p.flag} {_operand(p)}"
-    text = say(p.help)
+    is_on = p.kind == "bool" and p.default == "true"
+    head = f"  {negative(p)}" if is_on else f"  {p.flag}" if p.kind == "bool" else f"  {p.flag} {_operand(p)}"
+    text = say("help.off", text=say(p.help)) if is_on else say(p.help)
     if p.default is not None and p.kind != "bool":
         text += " " + say("help.default", value=p.default)
     return two_columns(head, text, FLAG_COLUMNS, columns)

@@ -12,6 +12,7 @@ from lemon_trader.config.values import default, parse, show
 from lemon_trader.strategies.parameter import Parameter, Value
 
 NUMBER_TEXT = r"^-?[0-9]+(\.[0-9]+)?$"
+FIELD = "of_"  # a setting may be called `json` or `copy`, which pydantic keeps for itself
 DURATION_TEXT = "^([0-9]+[smhd]?)+$"
 
 
@@ -19,9 +20,9 @@ DURATION_TEXT = "^([0-9]+[smhd]?)+$"
 def model_of(name: str, parameters: tuple[Parameter, ...]) -> type[BaseModel]:
     """The model with one field for each parameter, checked by `parse`, refusing what is not declared."""
     fields: dict[str, Any] = {
-        p.name: (
+        f"{FIELD}{p.name}": (
             Annotated[Any, BeforeValidator(partial(parse, p)), WithJsonSchema(schema_of(p))],
-            Field(default=default(p), description=p.help),
+            Field(default=default(p), description=p.help, alias=p.name),
         )
         for p in parameters
     }
@@ -45,7 +46,7 @@ def read(name: str, parameters: tuple[Parameter, ...], raw: Mapping[str, object]
     except ValidationError as error:
         raise_all([_refusal(detail, origins) for detail in error.errors(include_url=False)])
         raise
-    return {p.name: getattr(found, p.name) for p in parameters}
+    return {p.name: getattr(found, f"{FIELD}{p.name}") for p in parameters}
 
 
 def schema_of(parameter: Parameter) -> dict[str, Any]:

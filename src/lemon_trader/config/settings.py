@@ -17,7 +17,7 @@ PAPER: Final = "paper"
 SANDBOX: Final = "sandbox"
 MODES: Final = (LIVE, PAPER, SANDBOX)
 
-DATABASE_FILE: Final = "records.sqlite"
+DATABASE_FILE: Final = "records.db"
 LOCK_FILE: Final = "engine.lock"  # held by the one engine of a store, and by a repair
 
 
