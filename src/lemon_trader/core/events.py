@@ -125,7 +125,7 @@ class PlaceAccepted(Event, frozen=True, gc=False, tag=True):
     """The venue accepted an attempt. `filled_lots` is cumulative.
 
     `status` at that moment is one of the core's words, the same for every venue: "working", "armed", "filled", "cancelled", "expired",
-    "trigger_failed"; a word that the dialect does not know is the venue's own, raw.
+    "trigger_failed", "triggered" (a trigger that fired; its child carries on); a word that the dialect does not know is the venue's own.
     """
 
     venue_us: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lemon_trader.core.book import Book
 from lemon_trader.core.diff import Action, Scratch, action_array
@@ -24,13 +24,6 @@ PERSIST_COUNT: Final = 3  # over at least three updates
 OPEN_STATES: Final = ("Open", "PostOnly", "LimitOnly")
 
 
-class FeatureMaker(Protocol):
-    """The incremental function that makes a strategy's named features; every carrier calls the same one."""
-
-    def __call__(self, now_us: int, bid_ticks: int, ask_ticks: int) -> tuple[int, int]:
-        """(volatility_ppm, fall_ppm) after this touch."""
-
-
 @dataclass(slots=True)
 class Binding:
     """A strategy bound to a market.
@@ -39,7 +32,7 @@ class Binding:
         name: of the strategy, as the catalogue has it.
         targets: its decision.
         params / memory: its records; `spare` receives a copy of memory for each call.
-        features: maker of volatility and fall.
+        features: `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; the incremental function that every carrier calls.
     """
 
     name: str
@@ -47,7 +40,7 @@ class Binding:
     params: Any
     memory: Any
     spare: Any
-    features: FeatureMaker
+    features: Callable[[int, int, int], tuple[int, int]]
     budget_atoms: int
 
 

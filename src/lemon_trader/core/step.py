@@ -121,8 +121,7 @@ def _trade(state: AccountState, e: PublicTrade) -> None:
     if m is None:
         return
     _public(state, e.ts_us, e.venue_us)
-    m.last_ticks, m.last_us = e.price_ticks, e.ts_us
-    m.view.last_ticks = e.price_ticks
+    _last_price(m, e.price_ticks, e.ts_us)
 
 
 def _last(state: AccountState, e: LastPrice) -> None:
@@ -131,8 +130,15 @@ def _last(state: AccountState, e: LastPrice) -> None:
         return
     _public(state, e.ts_us, e.venue_us)
     if e.last_ticks > 0:
-        m.last_ticks, m.last_us = e.last_ticks, e.ts_us
-        m.view.last_ticks = e.last_ticks
+        _last_price(m, e.last_ticks, e.ts_us)
+
+
+def _last_price(m: MarketState, ticks: int, ts_us: int) -> None:
+    m.last_ticks, m.last_us = ticks, ts_us
+    m.view.last_ticks = ticks
+    if m.doubt_us:  # the second source may settle what the first one left in doubt
+        m.confirm(ts_us)
+        m.asked = True
 
 
 def _mark(state: AccountState, e: MarkPrice) -> None:

@@ -1,7 +1,7 @@
 """Start is recovery: the journal is folded, the venue asked, and what differs becomes events. A fresh start recovers an empty journal."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
         params: as text by name, for the journal and for comparing with an open cycle's.
         budget_atoms: quote reserved for it.
         inventory_lots / inventory_cost_atoms: coins given to it.
+        built: the strategy's params record, for sheets.
         bind: makes its binding once the market is known; `StrategyRefused` passes through.
     """
 
@@ -49,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True):
     budget_atoms: int
     inventory_lots: int
     inventory_cost_atoms: int
+    built: Any
     bind: Callable[[MarketState], Binding]
 
 

@@ -9,7 +9,7 @@ from lemon_trader.api.account import AccountReader
 from lemon_trader.api.client import ApiClient, ReadLost
 from lemon_trader.api.order_wire import OrderWire
 from lemon_trader.core.commands import Command
-from lemon_trader.core.events import AccountRead, AccountTerms, BookState, Event, VenueStatus
+from lemon_trader.core.events import AccountRead, AccountTerms, BookSnapshot, BookState, Event, VenueStatus
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import US_PER_MS, US_PER_S
 from lemon_trader.env import Env, Timer
@@ -116,6 +116,14 @@ class LiveVenue:
         markets = await self._of(symbols)
         try:
             return await self._account.read(markets, since_us)
+        except ReadLost as fault:
+            raise VenueLost(str(fault)) from fault
+
+    async def depth(self, symbol: str) -> BookSnapshot:
+        """The book of one market now, for sheets before a start. Raises VenueLost."""
+        markets = await self._of([symbol])
+        try:
+            return await self._client.depth(markets[symbol])
         except ReadLost as fault:
             raise VenueLost(str(fault)) from fault
 

@@ -1,0 +1,203 @@
+"""One trading session from lock to last line: store, journal, venue, engine, records and control channel put together and taken apart."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from lemon_trader.config.settings import RunSettings
+from lemon_trader.core.events import Event, Started
+from lemon_trader.core.state import AccountState, Alert, Recorded
+from lemon_trader.core.units import US_PER_S
+from lemon_trader.database.db import Database
+from lemon_trader.database.journal import Journal, read_events
+from lemon_trader.database.records import Recorder, resume
+from lemon_trader.database.statistics import report
+from lemon_trader.engine.control import ControlServer
+from lemon_trader.engine.runner import Runner
+from lemon_trader.engine.snapshot import snapshot
+from lemon_trader.engine.startup import Plan, StartRefused, fold, start
+from lemon_trader.engine.turn import Engine
+from lemon_trader.env import Env
+from lemon_trader.exchanges.dialect import Signer
+from lemon_trader.run.parts import apply_limits, make_plan, make_venue
+from lemon_trader.venues.live import LiveVenue
+
+RECORDS: Final = "records.db"
+LOCK: Final = "engine.lock"
+STATUS: Final = "status.json"
+PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
+
+
+class Session:
+    """A session of one account.
+
+    Attributes:
+        state, engine, venue, runner: its parts, for the demonstration and for tests.
+        starts: what earlier starts in this journal were bound with.
+        cut_bytes: torn tail of the journal that this start cut off.
+    """
+
+    def __init__(self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "") -> None:
+        self.settings = settings
+        self.env = env
+        self.store = env.store(settings.mode)
+        self.state = AccountState()
+        self.starts: list[Started] = []
+        self.plans: list[Plan] = []
+        self.cut_bytes = 0
+        self.on_alert: Callable[[Alert], None] = lambda _: None
+        self.venue: LiveVenue = make_venue(env, signer, self._sink, rest_url=rest_url, ws_url=ws_url)
+        self.journal = Journal(
+            self.store, mode=settings.mode, account=signer.api_key, durability="strict" if settings.strict else "normal"
+        )  # fmt: skip
+        self.engine = Engine(self.state, self.journal, self.venue)
+        self.runner: Runner | None = None
+        self._db: Database | None = None
+        self._recorder: Recorder | None = None
+        self._control: ControlServer | None = None
+        self._last_us = 0
+        self._picture_us = 0
+
+    async def recover(self) -> None:
+        """Take the lock, fold the journal, read the market's grid and state. Nothing is sent and no strategy is bound.
+
+        Raises:
+            StartRefused: another engine runs on this store, or a market is not listed.
+            VenueLost, JournalCorrupt and its kin: as they say.
+        """
+        if not self.store.lock(LOCK):
+            raise StartRefused("start.second_engine", place=str(self.settings.store_dir))
+        opened = self.journal.open(self.env.now_us())
+        self.cut_bytes = opened.cut_bytes
+        instruments = await self.venue.instruments()
+        self.starts = fold(self.state, opened.state, opened.events, instruments)
+        self._last_us = opened.events[-1].ts_us if opened.events else 0
+        for pair in self.settings.pairs:
+            if pair.symbol not in instruments:
+                near = [s for s in sorted(instruments) if s.split("_", maxsplit=1)[0] == pair.symbol.split("_", maxsplit=1)[0]]
+                raise StartRefused("start.unknown_symbol", symbol=pair.symbol, near=", ".join((near or sorted(instruments))[:6]))
+            self.state.add_market(instruments[pair.symbol])
+        self._open_records()
+
+    async def plan(self) -> Sequence[Plan]:
+        """Read the account and the prices once and make the plans. Raises VenueLost, StrategyRefused, StartRefused."""
+        self.engine.record(await self.venue.terms())
+        symbols = sorted(self.state.markets)
+        for symbol in symbols:
+            self.engine.turn([await self.venue.depth(symbol)])
+        read = await self.venue.read_account(symbols, self.env.now_us())
+        free: dict[str, int] = {b.asset: b.available_atoms for b in read.balances}
+        for pair in self.settings.pairs:
+            instrument = self.state.markets[pair.symbol].instrument
+            self.plans.append(make_plan(pair, self.state, instrument, free.get(instrument.quote, 0)))
+        apply_limits(self.state, self.settings.limits, self.plans)
+        return self.plans
+
+    def changed(self) -> list[tuple[str, str, str, str]]:
+        """(symbol, parameter, old, new) of every open cycle whose parameters would change by this start."""
+        last = {s.symbol: s for s in self.starts}
+        found = []
+        for plan in self.plans:
+            before = last.get(plan.symbol)
+            market = self.state.markets[plan.symbol]
+            if before is None or before.strategy != plan.strategy or not (market.ledger.base_atoms or market.orders.live):
+                continue
+            names = sorted(before.params.keys() | plan.params.keys())
+            values = [(n, before.params.get(n, "-"), plan.params.get(n, "-")) for n in names]
+            found += [(plan.symbol, *v) for v in values if v[1] != v[2]]
+        return found
+
+    async def trade(self) -> None:
+        """Connect, recover what the venue knows, and let the engine decide from now on."""
+        self.engine.on_alert = self.on_alert
+        await start(self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us)
+        durations = [p.duration_s for p in self.settings.pairs if p.duration_s is not None]
+        self.runner = Runner(self.engine, self.env, self.venue, duration_us=min(durations, default=0) * US_PER_S)
+        self.runner.on_tick(self._tick)
+        self.runner.run()
+        self._control = ControlServer(self.store, self.picture, self._command)
+        await self._control.start()
+
+    def picture(self) -> dict[str, Any]:
+        """A snapshot now."""
+        return snapshot(self.engine, self.env.now_us(), self.settings.mode)
+
+    def report(self) -> dict[str, Any]:
+        """The statistics as of now."""
+        assert self._recorder is not None
+        assert self._db is not None
+        self._recorder.commit()
+        prices = {s: m.reference_ticks() for s, m in self.state.markets.items()}
+        return report(self._db, self.env.now_us(), {s: p for s, p in prices.items() if p})
+
+    async def stop(self, origin: str) -> bool:
+        """Stop in order; True when nothing that opens rests any more."""
+        clean = await self.runner.stop(origin) if self.runner is not None else True
+        if self.runner is not None:
+            self._save_picture()
+        return clean
+
+    async def close(self) -> None:
+        """Give everything back; harmless at any point of a start."""
+        if self._control is not None:
+            await self._control.stop()
+        await self.venue.close()
+        if self._recorder is not None:
+            self._recorder.commit()
+        if self._db is not None:
+            self._db.close()
+        self.journal.close()
+
+    # -- inside --
+
+    def _sink(self, facts: Sequence[Event]) -> None:
+        self.engine.turn(facts)
+
+    def _command(self, action: str, origin: str, detail: str) -> None:
+        assert self.runner is not None
+        self.runner.command(action, origin, detail)
+        if action == "stop":
+            self.runner.end()
+
+    def _tick(self, now_us: int) -> None:
+        if now_us >= self._picture_us:
+            self._picture_us = now_us + PICTURE_US
+            self._save_picture()
+
+    def _save_picture(self) -> None:
+        with suppress(OSError):  # a picture that could not be written is only late
+            self.store.replace(STATUS, json.dumps(self.picture()).encode())
+
+    def _open_records(self) -> None:
+        path = Path(self.settings.store_dir) / RECORDS
+        self._db = Database(str(path))
+        instruments = [m.instrument for m in self.state.markets.values()]
+        self._recorder = resume(self._db, self.journal.sequence, lambda: read_events(self.store), instruments)
+        self.engine.on_fact = self._fact
+
+    def _fact(self, number: int, event: Event, recorded: Sequence[Recorded]) -> None:
+        assert self._recorder is not None
+        self._recorder.apply(number, event, recorded)  # type: ignore[arg-type]
+
+
+async def until_told(session: Session, *, first: Callable[[], None], second: Callable[[], None]) -> None:
+    """Wait for the end of the run: its duration, a command, or a signal. `first` is told of the first signal, `second` of the next."""
+    assert session.runner is not None
+    loop = asyncio.get_running_loop()
+    runner = session.runner
+    count = 0
+
+    def signalled() -> None:
+        nonlocal count
+        count += 1
+        (first if count == 1 else second)()
+        runner.end()
+
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        with suppress(NotImplementedError):  # Windows has no handlers on a loop: Ctrl-C raises there
+            loop.add_signal_handler(number, signalled)
+    await runner.until_ended()
