@@ -245,7 +245,8 @@ def test_an_open_order():
         ({"timeInForce": "IOC"}, "status", "expired"),
         ({"orderType": "Market", "status": "PartiallyFilled"}, "status", "expired"),
         ({"timeInForce": "IOC", "status": "New"}, "status", "working"),
-        ({"status": "Triggered"}, "status", "Triggered"),
+        ({"status": "Triggered"}, "status", "triggered"),
+        ({"status": "Hibernating"}, "status", "Hibernating"),
     ],
 )
 def test_how_an_order_may_differ(change, field, value):

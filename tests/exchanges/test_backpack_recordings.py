@@ -1,5 +1,6 @@
 """Messages recorded from the real exchange: every line of every file is read, and what it became is counted."""
 
+import itertools
 import json
 from collections import Counter
 
@@ -84,7 +85,7 @@ def test_the_private_session_is_one_order_placed_and_cancelled():
 
 def test_consecutive_recorded_depth_changes_follow_one_another_by_id():
     deltas = [facts[0] for facts in facts_of(frames("bbgo_ws_public_head.jsonl")) if isinstance(facts[0], BookDelta)]
-    assert all(after.first_id == before.last_id + 1 for before, after in zip(deltas, deltas[1:], strict=False))
+    assert all(after.first_id == before.last_id + 1 for before, after in itertools.pairwise(deltas))
 
 
 def test_every_recorded_rest_body_decodes():

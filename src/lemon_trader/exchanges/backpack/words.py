@@ -123,9 +123,9 @@ CANCELLED: Final = "Cancelled"
 EXPIRED: Final = "Expired"
 TRIGGER_PENDING: Final = "TriggerPending"
 TRIGGER_FAILED: Final = "TriggerFailed"
-STATUSES: Final = (NEW, PARTIALLY_FILLED, FILLED, CANCELLED, EXPIRED, TRIGGER_PENDING, TRIGGER_FAILED)
-# The words that core reads. `Triggered`, which one client lists and no capture shows, stays raw: what becomes of such an order is not
-# established.
+TRIGGERED: Final = "Triggered"  # the official client lists it and no capture shows it: a trigger that fired; its child carries on
+STATUSES: Final = (NEW, PARTIALLY_FILLED, FILLED, CANCELLED, EXPIRED, TRIGGER_PENDING, TRIGGER_FAILED, TRIGGERED)
+# The words that core reads.
 STATUS_WORDS: Final[Mapping[str, str]] = {
     NEW: "working",
     PARTIALLY_FILLED: "working",
@@ -134,6 +134,7 @@ STATUS_WORDS: Final[Mapping[str, str]] = {
     EXPIRED: "expired",
     TRIGGER_PENDING: "armed",
     TRIGGER_FAILED: "trigger_failed",
+    TRIGGERED: "triggered",
 }
 
 EXPIRY_REASONS: Final = (
