@@ -107,7 +107,10 @@ class Crowd:
         self._retire(at_us, -side, old_ahead, ticks, acts)
         self._retire(at_us, side, old_behind, near, acts)
         behind = self._books[side]
-        if near > 0 and near not in behind:
+        nearest = side * max((side * t for t in behind), default=0)
+        if nearest and side * (nearest - near) > 0:
+            near = nearest  # a level of the ladder stands nearer than the spread would have it
+        elif near > 0 and near != nearest:
             behind[near] = lots = self._some(self.depth_lots >> 1)
             acts.append(Level(at_us, self.symbol, side, near, lots))
         self.bid_ticks, self.ask_ticks = (near, ticks) if side == BUY else (ticks, near)

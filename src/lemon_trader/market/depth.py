@@ -58,17 +58,17 @@ def play_depth(book: Batches, prints: Prints, instrument: Instrument, reference_
     replica.record(book.first)
     yield from replica.show(book.start_us)
     yield from marks.until(book.start_us, replica.mid_half_ticks)
-    trades = zip(prints.at_us, repeat(0), zip(prints.side, prints.ticks, prints.lots, strict=True), strict=False)
-    updates = ((at_us, 1, rows) for at_us, rows in book.batches())
-    events: Iterator[tuple[int, int, Any]] = heapq.merge(trades, updates, key=itemgetter(0, 1))
-    # At the same time the trade comes first: the batch that ends then has it in its quantities already.
-    for at_us, kind, what in events:
+    trades = zip(prints.at_us, repeat(True), zip(prints.side, prints.ticks, prints.lots, strict=True), strict=False)
+    updates = ((at_us, False, rows) for at_us, rows in book.batches())
+    # At the same time the trades, named first, come first: the batch that ends then has them in its quantities already.
+    events: Iterator[tuple[int, bool, Any]] = heapq.merge(trades, updates, key=itemgetter(0))
+    for at_us, is_trade, what in events:
         yield from marks.until(at_us, replica.mid_half_ticks)
-        if kind:
+        if is_trade:
+            yield from replica.trade(at_us, *what)
+        else:
             replica.record(what)
             yield from replica.show(at_us)
-        else:
-            yield from replica.trade(at_us, *what)
         yield from marks.until(at_us, replica.mid_half_ticks)
 
 

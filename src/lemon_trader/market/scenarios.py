@@ -40,6 +40,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "calm": Scenario(((60, 1_000_000),)),
     # A dip that a martingale buys and sells again, then a fall through its whole ladder and its stop.
     "demo": Scenario(((15, 1_000_000), (30, 960_000), (50, 1_012_000), (60, 1_005_000), (85, 800_000), (100, 804_000))),
+    # A market that swings a little wider than quotes of 0.2 % stand: what a market maker lives on.
+    "ripple": Scenario(tuple((second + 6 * n, 1_001_200 if n % 2 else 998_800) for n in range(20) for second in (2, 6)), wobble_ppm=100),
     "crash": Scenario(((20, 1_000_000), (30, 880_000), (40, 900_000), (60, 895_000))),
     "spike": Scenario(((20, 1_000_000), (21, 930_000), (24, 995_000), (60, 1_000_000))),
 }
