@@ -1,8 +1,8 @@
 """An asyncio event loop in which nothing waits: when nothing is ready, time moves to the next timer.
 
 A day of timers passes in the time that its callbacks take. Nothing ready and nothing scheduled is a deadlock, reported with the names of
-the tasks that wait. The same callbacks in the same order give the same run; with `shuffle`, task steps that are ready together run in an order
-drawn from its seed, which finds code that relies on the order of tasks.
+the tasks that wait. The same callbacks in the same order give the same run. With `shuffle`, task steps that are ready together run in an
+order drawn from its seed, which finds code that relies on the order of tasks.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -36,7 +37,8 @@ class SocketFeed(WSListener):
         self._parts: list[bytes] = []
         self._parts_bytes = 0
         self._is_open = True
-        self._end = (_number(WSCloseCode.ABNORMAL_CLOSURE), "connection lost")
+        self._end = (0, "")
+        self._retrieving: asyncio.Task[None] | None = None
 
     # -- the port --
 
@@ -60,16 +62,19 @@ class SocketFeed(WSListener):
         """Gather the messages of one read; hand them over with its last frame."""
         if self._is_open:
             self._take(transport, frame)
+            if transport.is_close_frame_sent:
+                self._is_open = False  # picows looks one frame ahead and refused that one; nothing after this can be believed
         if frame.last_in_buffer and self._ready and not self._is_late:
             self._hand_over()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002  the signature is picows' own
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Everything that arrived is told before the end is."""
         self._is_open = False
+        self._retrieving = self._loop.create_task(_retrieve(transport))
         while self._ready:
             self._hand_over()
         try:
-            self._user.on_closed(*self._end)
+            self._user.on_closed(*(self._end if self._end[0] else _end_of(transport)))
         except Exception as fault:  # noqa: BLE001  the loop's outermost edge: told to the engine, never swallowed
             self._report("feed", fault)
 
@@ -77,7 +82,9 @@ class SocketFeed(WSListener):
 
     def _take(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        if frame.payload_size > MESSAGE_BYTES_MAX:
+            self._is_open = False  # picows has refused it and hangs up, but reads on for a moment and would still hand it over
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._stop(WSCloseCode.PROTOCOL_ERROR, "an extension that was never agreed on")
         elif kind in {WSMsgType.TEXT, WSMsgType.BINARY} and frame.fin and not self._parts:
             self._ready.append(frame.get_payload_as_bytes())
@@ -143,6 +150,20 @@ class SocketFeed(WSListener):
                 self._transport.disconnect(graceful=False)
 
 
+def _end_of(transport: WSTransport) -> tuple[int, str]:
+    """Code and reason of an end that nobody announced, or that picows decided on."""
+    handshake = transport.close_handshake
+    if handshake is not None and handshake.sent is not None:
+        return _number(handshake.sent.code), handshake.sent.reason or "refused"
+    return _number(WSCloseCode.ABNORMAL_CLOSURE), "connection lost"
+
+
+async def _retrieve(transport: WSTransport) -> None:
+    """Take over what picows raises at the end of a connection: its reason is told by the callback, and unretrieved it would be logged."""
+    with suppress(Exception):
+        await transport.wait_disconnected()
+
+
 def _number(code: Any) -> int:
     """A close code as a number: picows gives its own enumeration for the codes it knows, and a number for the others."""
     return int(getattr(code, "value", code))
@@ -167,5 +188,6 @@ async def open_feed(url: str, user: FeedUser, report: Report, proxy: str, tls: C
             )
     except (WSError, SocksError) as error:
         raise ConnectionError(f"no stream at {shown(url)}: {str(error)[:200]}") from None
-    assert isinstance(feed, SocketFeed)
+    if not isinstance(feed, SocketFeed):
+        raise ConnectionError(f"no stream at {shown(url)}: it hung up before it answered")
     return feed
