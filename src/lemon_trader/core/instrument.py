@@ -15,6 +15,7 @@ from lemon_trader.core.units import ATOMS_PER_UNIT, INT64_MAX, PERP, PPM, SPOT
 NUMBER: Final = re.compile(r"-?\d{1,18}(\.\d{1,40})?\Z", re.ASCII)
 EXPONENT: Final = re.compile(r"-?\d(\.\d{1,20})?[eE][+-]?\d{1,2}\Z", re.ASCII)
 _FAST_DIGITS: Final = 15  # below this many digits a float product, rounded, is exact; tests hold it against Decimal
+_FAST_UNITS: Final = 2**53  # and only up to here, where floats begin to skip whole numbers
 
 
 class GateError(ValueError):
@@ -139,9 +140,9 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
         if type(text) is str and len(text) <= _FAST_DIGITS and NUMBER.match(text):
             scaled = float(text) * 10.0**decimals
             units = round(scaled)
-            if abs(scaled - units) < 1e-3 and units >= 0:
+            if abs(scaled - units) < 1e-3 and 0 <= units < _FAST_UNITS:
                 steps, rest = divmod(units, scale)
-                if not rest and _places(text) <= decimals:
+                if not rest and _places(text) <= decimals and steps * self.tick_lot_atoms <= INT64_MAX:
                     return steps
         value = decimal(text)
         if value < 0:
