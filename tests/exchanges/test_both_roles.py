@@ -295,7 +295,8 @@ def test_funding_is_read_to_the_atom(amount, end_us):
 def test_a_market_is_read_as_it_is_listed(market):
     listed = msgspec.structs.replace(
         market, max_lots=10**6, max_ticks=10**7, low_ppm=250_000, high_ppm=2_000_000, impact_low_ppm=970_000,
-        impact_high_ppm=1_030_000, band_low_ppm=900_000, band_high_ppm=1_100_000, imf_ppm=20_000 * market.is_perp, mmf_ppm=12_500 * market.is_perp, book_state="PostOnly",
+        impact_high_ppm=1_030_000, band_low_ppm=900_000, band_high_ppm=1_100_000, imf_ppm=20_000 * market.is_perp,
+        mmf_ppm=12_500 * market.is_perp, book_state="PostOnly",
     )  # fmt: skip
     row = server_public.market_row(listed, created_us=AT_US, state="PostOnly", funding_interval_us=3_600_000_000, funding_bound_bps=100)
     assert BACKPACK.markets(text([row])) == ({market.symbol: listed}, {})

@@ -174,6 +174,8 @@ class ReadWords:
             if any((first, high, low, last)) and not all((first, high, low, last)):
                 raise WireError("some of its prices are missing")
             lots = instrument.floor_lots(untrusted.number(row, "volume"))
+            if not 0 <= lots <= INT64_MAX:
+                raise WireError("its volume is more than this program counts")
             start_us, end_us = us_of_iso(row.get("start")), us_of_iso(row.get("end"))
             return Candle(start_us, end_us, first, high, low, last, lots, untrusted.count(row, "trades"))
 
