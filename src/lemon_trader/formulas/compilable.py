@@ -38,10 +38,12 @@ def compiled(function: F) -> F:
         import numba  # noqa: PLC0415  only sweeps and the agreement tests compile
 
         assert isinstance(function, FunctionType)
-        scope = {k: compiled(v) if is_compilable(v) else v for k, v in function.__globals__.items() if k in _names(function)}
+        # The names of a code object are its globals and its attributes alike: a function that reads a field of its own name calls nobody.
+        used = {k: v for k, v in function.__globals__.items() if k in _names(function) and v is not function}
+        scope = {k: compiled(v) if is_compilable(v) else v for k, v in used.items()}
         rebound = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
         done = _compiled[function] = numba.njit(rebound)
-    return cast(F, done)
+    return cast("F", done)
 
 
 def _names(function: FunctionType) -> set[str]:

@@ -33,7 +33,7 @@ class Features:
         weight: seconds counted so far, up to the window: until it is full the mean is a plain one, not one that starts at zero.
         bucket: number of the running part of the fall window.
         highest2: highest mid of the window.
-        high2: highest mid of each part, by its number modulo `BUCKETS`.
+        high2: highest mid of each part, by its number modulo `BUCKETS`; a mid stands until the next touch.
     """
 
     volatility_window_us: int = 300_000_000
@@ -68,11 +68,12 @@ def update_features(features: Any, now_us: int, bid_ticks: int, ask_ticks: int) 
         features.second = second
         features.second_mid2 = mid2
         features.bucket = now_us * BUCKETS // features.fall_window_us
+        features.high2[features.bucket % BUCKETS] = mid2
     elif second > features.second:
         _close_seconds(features, second - features.second)
         features.second = second
+    _note_high(features, now_us * BUCKETS // features.fall_window_us, mid2)
     features.mid2 = mid2
-    _note_high(features, now_us * BUCKETS // features.fall_window_us)
     features.fall_ppm = (features.highest2 - mid2) * PPM // features.highest2
 
 
@@ -112,12 +113,11 @@ def _power_ppb(factor_ppb: int, exponent: int) -> int:
 
 
 @compilable
-def _note_high(features: Any, bucket: int) -> None:
-    """Remember the mid in the window's running part, forgetting parts that have left the window."""
-    mid2 = features.mid2
+def _note_high(features: Any, bucket: int, mid2: int) -> None:
+    """Remember a new mid in the window's running part. Until now the last one stood, in every part that has begun meanwhile."""
     if bucket > features.bucket:
-        for gone in range(min(bucket - features.bucket, BUCKETS)):
-            features.high2[(bucket - gone) % BUCKETS] = 0
+        for begun in range(min(bucket - features.bucket, BUCKETS)):
+            features.high2[(bucket - begun) % BUCKETS] = features.mid2
         features.bucket = bucket
         features.highest2 = 0
         for i in range(BUCKETS):

@@ -170,7 +170,7 @@ def look(params: MarketMakerParams, view: View, position: Position, memory: Mark
     memory.base_atoms = position.base_atoms
     memory.budget_atoms = budget
     memory.stamp = params.stamp
-    rebalance(params, view, position, memory, value)
+    steer_rebalance(params, view, position, memory, value)
 
 
 @compilable
@@ -183,7 +183,7 @@ def value_atoms(view: View, position: Position, mid2: int) -> int:
 
 
 @compilable
-def rebalance(params: MarketMakerParams, view: View, position: Position, memory: MarketMakerMemory, value: int) -> None:
+def steer_rebalance(params: MarketMakerParams, view: View, position: Position, memory: MarketMakerMemory, value: int) -> None:
     """Start, follow or end the order that brings the position back to its target. At most one an hour starts."""
     budget = position.budget_atoms
     wanted = scaled_floor(budget, params.target_ppm, PPM) if params.target_ppm >= 0 else -scaled_floor(budget, -params.target_ppm, PPM)
