@@ -26,13 +26,8 @@ def is_plain(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def cell(value: object) -> str:
-    """A cell's text: `("id", {values})` is a message, None is a dash, everything else is escaped."""
-    if value is None:
-        return "-"
-    if isinstance(value, tuple):
-        key, values = value
-        return say(str(key), **values)
-    return shown(value)
+    """A cell's text: a dash for None, everything else as in a message."""
+    return "-" if value is None else shown(value)
 
 
 def table_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

@@ -44,7 +44,7 @@ def dispatch(door: str, arguments: Sequence[str]) -> int:
 def is_direct_run(typed: Typed) -> bool:
     """True when the flags name what to trade: a symbol with the spread or a strategy, or a settings file."""
     flags = typed.flags
-    return "file" in flags or ("symbol" in flags and ("spread_pct" in flags or "strategy" in flags))
+    return "file" in flags or ("symbol" in flags and ("spread" in flags or "strategy" in flags))
 
 
 def _later(face: str) -> int:

@@ -80,7 +80,9 @@ def placeholders(text: str) -> frozenset[str]:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a text: numbers without exponent, nothing that a terminal would obey."""
+    """A value as it stands in a text: numbers without exponent, `("id", {values})` as that message, nothing that a terminal would obey."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Mapping):
+        return say(str(value[0]), **value[1])
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
