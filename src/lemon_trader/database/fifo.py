@@ -1,10 +1,7 @@
 """First in, first out: the second view of the same fills. What is sold is what was bought first, at what it cost then."""
 
 from collections import deque
-from collections.abc import Iterable
 from typing import NamedTuple
-
-from lemon_trader.core.instrument import Instrument
 
 
 class Execution(NamedTuple):
@@ -79,11 +76,3 @@ class Fifo:
             self.side = side
             self._open.append((size, worth))
         return realised
-
-
-def pair(executions: Iterable[Execution], instrument: Instrument) -> Fifo:
-    """All executions, oldest first, taken into an empty pairing."""
-    fifo = Fifo(instrument.tick_lot_atoms, instrument.lot_atoms)
-    for execution in executions:
-        fifo.execute(execution)
-    return fifo

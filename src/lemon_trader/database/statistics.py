@@ -8,13 +8,13 @@ The report is a plain structure that can be printed as JSON. `LINES` names, for 
 that every face shows the same lines in the reader's language.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from math import isqrt
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from lemon_trader.core.instrument import atoms_text
-from lemon_trader.core.units import PERP, PPM, REBALANCE, ROLE_NAMES, side_name
+from lemon_trader.core.units import BUY, PERP, PPM, REBALANCE, ROLE_NAMES, side_name
 from lemon_trader.database.fifo import Execution, Fifo
 
 DAY_US: Final = 86_400_000_000
@@ -24,6 +24,10 @@ _RETURNS: Final = "SELECT sum(returns) AS n, sum(return_squares) AS squares FROM
 _LAST_TOUCH: Final = "SELECT bid_ticks, ask_ticks FROM minutes WHERE symbol = ? AND bid_ticks > 0 ORDER BY minute DESC LIMIT 1"
 _OTHER_FEES: Final = (
     "SELECT fee_asset, sum(fee_atoms) AS fee FROM fills WHERE symbol = ? AND fee_asset NOT IN (?, ?) GROUP BY fee_asset HAVING fee <> 0"
+)
+_FILLS: Final = (
+    "SELECT session_id, at_us, side, price_ticks, qty_lots, is_maker, fee_atoms, fee_asset, fee_quote_atoms, role, mid_ticks, "
+    "realised_atoms, cash_atoms, base_atoms, cost_atoms FROM fills WHERE symbol = ? ORDER BY id"
 )
 _MOVES: Final = "SELECT session_id, at_us, quantity_atoms FROM moves WHERE symbol = ? AND asset = ? AND kind IN ('funding', 'interest')"
 
@@ -97,6 +101,9 @@ class Sums:
         return self.gross_atoms - self.fees_atoms + self.funding_atoms
 
 
+_SUMMED: Final = tuple(field.name for field in fields(Sums) if field.name != "volatility_ppm")
+
+
 def report(records: Records, now_us: int, prices: Mapping[str, int] | None = None, symbols: Sequence[str] = ()) -> dict[str, Any]:
     """The whole report, JSON-able: every number is exact decimal text, a count, or None.
 
@@ -121,6 +128,26 @@ def report(records: Records, now_us: int, prices: Mapping[str, int] | None = Non
     return {"mode": progress["mode"], "as_of_us": progress["as_of_us"], "markets": markets}
 
 
+class _Fill(NamedTuple):
+    """The columns of a fill that a sum needs, in the order of `_FILLS`."""
+
+    session_id: int
+    at_us: int
+    side: int
+    price_ticks: int
+    qty_lots: int
+    is_maker: int
+    fee_atoms: int
+    fee_asset: str
+    fee_quote_atoms: int
+    role: int
+    mid_ticks: int
+    realised_atoms: int
+    cash_atoms: int
+    base_atoms: int
+    cost_atoms: int
+
+
 class History:
     """One market's fills walked through once, oldest first.
 
@@ -132,59 +159,65 @@ class History:
     def __init__(self, records: Records, row: Any, now_us: int) -> None:
         symbol = row["symbol"]
         sessions = records.query("SELECT * FROM sessions WHERE symbol = ? ORDER BY id", (symbol,))
-        self.periods = {period: Sums() for period in PERIODS}
         self.base_atoms = self.cost_atoms = 0
-        self._row = row
+        self._buckets: dict[tuple[bool, bool], Sums] = {}  # by (in the session, in the day): each fill is added once
+        self._lot_atoms: int = row["lot_atoms"]
+        self._tick_lot_atoms: int = row["tick_lot_atoms"]
+        self._base: str = row["base"]
+        self._is_perp = bool(row["is_perp"])
         self._session = sessions[-1]["id"] if sessions else 0
         self._day_us = now_us // DAY_US * DAY_US
         self._fifo = Fifo(row["tick_lot_atoms"], row["lot_atoms"])
         gifts = [session for session in reversed(sessions) if session["inventory_lots"]]
-        for fill in records.query("SELECT * FROM fills WHERE symbol = ? ORDER BY id", (symbol,)):
-            while gifts and gifts[-1]["id"] <= fill["session_id"]:
+        for fill in map(_Fill._make, records.query(_FILLS, (symbol,))):
+            while gifts and gifts[-1]["id"] <= fill.session_id:
                 self._give(gifts.pop())
             self._fill(fill)
         while gifts:
             self._give(gifts.pop())
         for move in records.query(_MOVES, (symbol, row["quote"])):
-            for total in self._of(move["session_id"], move["at_us"]):
-                total.funding_atoms += move["quantity_atoms"]
-                total.cash_atoms += move["quantity_atoms"]
+            bucket = self._bucket(move["session_id"], move["at_us"])
+            bucket.funding_atoms += move["quantity_atoms"]
+            bucket.cash_atoms += move["quantity_atoms"]
         for counts in records.query("SELECT * FROM activity WHERE symbol = ?", (symbol,)):
-            for total in self._of(counts["session_id"], counts["day"] * DAY_US):
-                total.placed += counts["placed"]
-                total.cancelled += counts["cancelled"]
-                total.refused += counts["refused"]
+            bucket = self._bucket(counts["session_id"], counts["day"] * DAY_US)
+            bucket.placed += counts["placed"]
+            bucket.cancelled += counts["cancelled"]
+            bucket.refused += counts["refused"]
+        self.periods = {
+            "session": _together(b for (in_session, _), b in self._buckets.items() if in_session),
+            "day": _together(b for (_, in_day), b in self._buckets.items() if in_day),
+            "all": _together(self._buckets.values()),
+        }
         starts = {"session": sessions[-1]["started_us"] if sessions else 0, "day": self._day_us, "all": 0}
         for period, total in self.periods.items():
             total.volatility_ppm = _volatility(records, symbol, starts[period])
 
-    def _of(self, session_id: int, at_us: int) -> list[Sums]:
-        """The sums that something of this session and time belongs to."""
-        found = [self.periods["all"]]
-        if session_id == self._session:
-            found.append(self.periods["session"])
-        if self._day_us <= at_us < self._day_us + DAY_US:
-            found.append(self.periods["day"])
-        return found
+    def _bucket(self, session_id: int, at_us: int) -> Sums:
+        key = (session_id == self._session, self._day_us <= at_us < self._day_us + DAY_US)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Sums()
+        return bucket
 
     def _give(self, session: Any) -> None:
         """Coins held before are taken over into an empty position only, as the ledger does."""
         if not self.base_atoms:
-            self.base_atoms = session["inventory_lots"] * self._row["lot_atoms"]
+            self.base_atoms = session["inventory_lots"] * self._lot_atoms
             self.cost_atoms = session["inventory_cost_atoms"]
             self._fifo.give(self.base_atoms, self.cost_atoms)
 
-    def _fill(self, fill: Any) -> None:
-        row = self._row
-        fee_base = fill["fee_atoms"] if fill["fee_asset"] == row["base"] else 0
-        paired = self._fifo.execute(Execution(fill["at_us"], fill["side"], fill["price_ticks"], fill["qty_lots"], fee_base))
+    def _fill(self, fill: _Fill) -> None:
+        fee_base = fill.fee_atoms if fill.fee_asset == self._base else 0
+        paired = self._fifo.execute(Execution(fill.at_us, fill.side, fill.price_ticks, fill.qty_lots, fee_base))
         before = self.cost_atoms if self.base_atoms >= 0 else -self.cost_atoms
-        self.base_atoms, self.cost_atoms = fill["base_atoms"], fill["cost_atoms"]
+        self.base_atoms, self.cost_atoms = fill.base_atoms, fill.cost_atoms
         after = self.cost_atoms if self.base_atoms >= 0 else -self.cost_atoms
-        for total in self._of(fill["session_id"], fill["at_us"]):
-            _add(total, row, fill)
-            total.fifo_atoms += paired
-            total.cost_atoms += 0 if row["is_perp"] else after - before
+        bucket = self._bucket(fill.session_id, fill.at_us)
+        _add(bucket, fill, self._tick_lot_atoms)
+        bucket.fifo_atoms += paired
+        if not self._is_perp:
+            bucket.cost_atoms += after - before
 
 
 def figures(total: Sums, row: Any) -> dict[str, Any]:
@@ -272,31 +305,38 @@ def _last_fill(fill: Any, row: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _add(total: Sums, row: Any, fill: Any) -> None:
-    lots, notional = fill["qty_lots"], fill["price_ticks"] * fill["qty_lots"] * row["tick_lot_atoms"]
-    match bool(fill["is_maker"]), fill["side"]:
-        case True, 1:
-            total.maker_buy_lots += lots
-        case True, _:
-            total.maker_sell_lots += lots
-        case False, 1:
-            total.taker_buy_lots += lots
-        case _:
-            total.taker_sell_lots += lots
+def _add(total: Sums, fill: _Fill, tick_lot_atoms: int) -> None:
+    lots, notional = fill.qty_lots, fill.price_ticks * fill.qty_lots * tick_lot_atoms
+    if fill.is_maker and fill.side == BUY:
+        total.maker_buy_lots += lots
+    elif fill.is_maker:
+        total.maker_sell_lots += lots
+    elif fill.side == BUY:
+        total.taker_buy_lots += lots
+    else:
+        total.taker_sell_lots += lots
     total.turnover_atoms += notional
-    total.gross_atoms += fill["realised_atoms"]
-    total.fees_atoms += fill["fee_quote_atoms"]
-    total.cash_atoms += fill["cash_atoms"]
+    total.gross_atoms += fill.realised_atoms
+    total.fees_atoms += fill.fee_quote_atoms
+    total.cash_atoms += fill.cash_atoms
     total.trades += 1
-    mid = fill["mid_ticks"]
-    away = fill["side"] * (mid - fill["price_ticks"])  # > 0: better than the mid
-    if fill["is_maker"]:
+    mid = fill.mid_ticks
+    away = fill.side * (mid - fill.price_ticks)  # > 0: better than the mid
+    if fill.is_maker:
         total.maker_turnover_atoms += notional
         if mid > 0:
             total.spread_ppm_sum += 2 * away * PPM // mid
             total.spreads += 1
-    if fill["role"] == REBALANCE:
-        total.rebalance_cost_atoms += fill["fee_quote_atoms"] - (away * lots * row["tick_lot_atoms"] if mid > 0 else 0)
+    if fill.role == REBALANCE:
+        total.rebalance_cost_atoms += fill.fee_quote_atoms - (away * lots * tick_lot_atoms if mid > 0 else 0)
+
+
+def _together(parts: Iterable[Sums]) -> Sums:
+    total = Sums()
+    for part in parts:
+        for name in _SUMMED:
+            setattr(total, name, getattr(total, name) + getattr(part, name))
+    return total
 
 
 def _volatility(records: Records, symbol: str, start_us: int) -> int | None:
