@@ -6,6 +6,8 @@ order drawn from its seed, which finds code that relies on the order of tasks.
 """
 
 import asyncio
+import heapq
+import itertools
 import random
 import selectors
 from collections import deque
@@ -43,12 +45,22 @@ class _NoSelector(selectors.BaseSelector):
         return self._keys
 
 
+class _Timer(asyncio.TimerHandle):
+    """A timer that keeps its place among timers of the same instant: a heap alone would mix them."""
+
+    __slots__ = ("_number",)
+
+    def __lt__(self, other: Any) -> bool:
+        return (self._when, self._number) < (other._when, other._number)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """The loop. `now_us` is its time, µs from 0; `steps` counts callbacks run."""
+    """The loop. `now_us` is its time, µs from 0."""
 
     def __init__(self, *, shuffle: random.Random | None = None) -> None:
         self.now_us = 0
         self._shuffle = shuffle
+        self._numbers = itertools.count()
         selector = _NoSelector()
         selector.loop = self
         super().__init__(selector)
@@ -56,6 +68,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now_us / 1e6
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        timer = _Timer(when, callback, args, self, context)
+        timer._number = next(self._numbers)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        return timer
 
     def advance(self, seconds: float) -> None:
         self.now_us += max(1, round(seconds * 1e6))
