@@ -24,11 +24,13 @@ class Scenario(msgspec.Struct, frozen=True):
         waypoints: (seconds from the start, price as ppm of the first price), seconds rising and above 0.
         wobble_ppm: how far the price usually strays from the straight way between them.
         pace_ppm: how busy the market is; one million is usual.
+        leaps: the price stays until a waypoint's time and is there at once, instead of going straight.
     """
 
     waypoints: tuple[tuple[int, int], ...]
     wobble_ppm: int = 300
     pace_ppm: int = 2 * PPM
+    leaps: bool = False
 
     @property
     def seconds(self) -> int:
@@ -40,8 +42,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "calm": Scenario(((60, 1_000_000),)),
     # A dip that a martingale buys and sells again, then a fall through its whole ladder and its stop.
     "demo": Scenario(((15, 1_000_000), (30, 960_000), (50, 1_012_000), (60, 1_005_000), (85, 800_000), (100, 804_000))),
-    # A market that swings a little wider than quotes of 0.2 % stand: what a market maker lives on.
-    "ripple": Scenario(tuple((second + 6 * n, 1_001_200 if n % 2 else 998_800) for n in range(20) for second in (2, 6)), wobble_ppm=100),
+    # Every few seconds somebody large buys or sells through the book: what a market maker lives on.
+    "ripple": Scenario(tuple((6 * n, 1_001_300 if n % 2 else 999_900) for n in range(1, 20)), wobble_ppm=100, leaps=True),
     "crash": Scenario(((20, 1_000_000), (30, 880_000), (40, 900_000), (60, 895_000))),
     "spike": Scenario(((20, 1_000_000), (21, 930_000), (24, 995_000), (60, 1_000_000))),
 }
@@ -84,7 +86,8 @@ def _play(scenario: Scenario, of: Instrument, start_us: int, seed: int, begin_ti
     for seconds, relative_ppm in scenario.waypoints:
         to_us, to_ticks = start_us + seconds * US_PER_S, max(1, begin_ticks * relative_ppm // PPM)
         for at_us in range(from_us, to_us, STEP_US):
-            straight = from_ticks + (to_ticks - from_ticks) * (at_us - from_us) // (to_us - from_us)
+            gone_us = 0 if scenario.leaps else at_us - from_us
+            straight = from_ticks + (to_ticks - from_ticks) * gone_us // (to_us - from_us)
             fair_ticks = max(1, straight + straight * wobble_ppm // PPM)
             yield from marks.until(at_us, crowd.mid_half_ticks)
             for act in flow.step(at_us, fair_ticks, STEP_US):

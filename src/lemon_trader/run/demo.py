@@ -1,7 +1,7 @@
 """The minute that shows everything: a market made, a martingale cycle closed, a stop fired, a connection lost and found, books equal.
 
 It is the very program that trades: the same engine, client and protocol, against the sandbox on loopback, only faster than the wall's
-clock. Nothing is scripted but the price of one market.
+clock. Nothing is scripted but the prices of two markets.
 """
 
 import os
@@ -25,16 +25,15 @@ from lemon_trader.run.session import Session
 from lemon_trader.run.sheets import money
 from lemon_trader.run.trading import FAILED, OK, carry, confirm, last_words, sandbox_session, say_equality, tell
 from lemon_trader.sandbox.server import RunningSandbox, ServerOptions, start_sandbox
-from lemon_trader.sandbox.world import WorldOptions
+from lemon_trader.sandbox.world import SYNTHETIC, WorldOptions
 
 SPEED: Final = 3
-SCRIPT: Final = "demo"
-SCRIPT_S: Final = 108  # of exchange time; the script lasts 100
+SCRIPT_S: Final = 108  # of exchange time; the ladder's story lasts 100
 RECORDING_SPEED: Final = 30
 RECORDING_S: Final = 1_200
 LADDER: Final = "SOL_USDC"
 QUOTED: Final = "ETH_USDC_PERP"
-ACTIVITY_PCT: Final = 400  # the quoted market is a busy one: a minute shall see fills
+STORIES: Final = {LADDER: "demo", QUOTED: "ripple"}
 CUT_AT: Final = 0.3  # of the time, the streams are cut
 CLOSE_CODE: Final = 1001
 FILLS_SHOWN: Final = 14
@@ -64,11 +63,9 @@ def run_demo(settings: DemoSettings, face: Face) -> int:
 
 
 async def _demo(settings: DemoSettings, face: Face, place: Path) -> int:
-    scripted = settings.market.source == "synthetic"
-    world = WorldOptions(
-        market=SCRIPT if scripted else settings.market.source, symbol=LADDER if scripted else None, seed=settings.market.seed,
-        activity_pct=ACTIVITY_PCT,
-    )  # fmt: skip
+    scripted = settings.market.source == SYNTHETIC
+    source = SYNTHETIC if scripted else settings.market.source
+    world = WorldOptions(market=source, stories=STORIES if scripted else {}, seed=settings.market.seed)
     speed = SPEED if scripted else RECORDING_SPEED
     lasts_s = SCRIPT_S if scripted else RECORDING_S
     face.say("mode.sandbox", place=str(place))
@@ -119,7 +116,7 @@ async def _demo(settings: DemoSettings, face: Face, place: Path) -> int:
 
 def _pairs(ladder: str) -> tuple[PairSettings, ...]:
     quoted = QUOTED if ladder != QUOTED else "BTC_USDC_PERP"
-    making = default_values("market-maker", spread=Decimal("0.04"), max_orders=2, interval=10)
+    making = default_values("market-maker", spread=Decimal("0.2"), max_orders=2, interval=10, volatility_factor=Decimal(0))
     averaging = default_values("martingale", entry_wait=5, cooldown=5, pause_after_stop=600)
     return (
         PairSettings("market-maker", quoted, making, budget=Decimal(2_000)),

@@ -33,6 +33,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         market: "synthetic", the name of a scenario, "empty", or the path of a recording.
         symbol: the market that a recording or scenario plays; None = what the recording's table says, SOL_USDC for a scenario.
+        stories: further scenarios, by the market that plays them.
         symbols: the markets that are listed besides; those that nothing else plays are synthetic.
         seed: of keys and of everything made up.
         activity_pct: how busy synthetic markets are; 100 = usual.
@@ -43,6 +44,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     market: str = SYNTHETIC
     symbol: str | None = None
+    stories: Mapping[str, str] = msgspec.field(default_factory=dict)
     symbols: Sequence[str] = SYMBOLS
     seed: int = 1
     activity_pct: int = 100
@@ -84,11 +86,14 @@ def _source(options: WorldOptions, start_us: int) -> Source:
     if options.market == EMPTY:
         return Source({market.symbol: market for market in listed}, start_us, iter(()))
     played = []
+    stories = dict(options.stories)
     if options.market in SCENARIOS:
-        of = default_instrument(options.symbol or "SOL_USDC")
-        played.append(play_scenario(SCENARIOS[options.market], of, start_us=start_us, seed=options.seed))
+        stories.setdefault(options.symbol or "SOL_USDC", options.market)
     elif options.market != SYNTHETIC:
         played.append(open_recording(Path(options.market), symbol=options.symbol, shift_to_us=start_us, seed=options.seed))
+    played += [
+        play_scenario(SCENARIOS[name], default_instrument(symbol), start_us=start_us, seed=options.seed) for symbol, name in stories.items()
+    ]
     taken = {symbol for source in played for symbol in source.instruments}
     rest = [market for market in listed if market.symbol not in taken]
     if rest:
