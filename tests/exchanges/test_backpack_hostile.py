@@ -106,7 +106,7 @@ def bounded(fact):
 @pytest.mark.parametrize("place", FRAMES, ids=str)
 @pytest.mark.parametrize("value", HOSTILE, ids=str)
 def test_a_hostile_value_in_a_frame_is_a_fact_within_bounds_or_none(place, value):
-    began = time.perf_counter()
+    began = time.process_time()
     payload = FRAMES[place].replace("@", HOSTILE[value]).encode()
     (fact,) = BACKPACK.frame(payload, MARKETS, TS_US)
     bounded(fact)
@@ -114,7 +114,7 @@ def test_a_hostile_value_in_a_frame_is_a_fact_within_bounds_or_none(place, value
         value in NO_NUMBERS and place not in {"status", "stream"}
     ):
         assert isinstance(fact, BadFact)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 NUMBERS = ("price", "quantity", "executedQuantity", "createdAt", "clientId", "id", "status", "side", "symbol")
@@ -172,7 +172,7 @@ def test_a_constant_that_is_not_json_makes_a_body_unreadable(word):
     ],
 )  # fmt: skip
 def test_a_hostile_body_costs_little_and_is_unreadable(raw):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(WireError):
         decode(raw)
     (fact,) = BACKPACK.frame(raw, MARKETS, TS_US)
@@ -181,7 +181,7 @@ def test_a_hostile_body_costs_little_and_is_unreadable(raw):
     assert isinstance(BACKPACK.frame(nested, MARKETS, TS_US)[0], BadFact)
     in_account = b'{"stream":"account.orderUpdate","data":' + raw[: BYTES_MAX - 100] + b"}"
     assert isinstance(BACKPACK.frame(in_account, MARKETS, TS_US)[0], BadFact)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_nesting_up_to_the_cap_and_brackets_inside_text_are_read():
@@ -287,21 +287,21 @@ BODIES = VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_si
 
 
 @given(STREAMS, st.dictionaries(KEYS, SCALARS, min_size=5, max_size=20) | VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_frame_raises(stream, data):
     (fact,) = BACKPACK.frame(json.dumps({"stream": stream, "data": data}).encode(), MARKETS, TS_US)
     bounded(fact)
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_bytes_raise(payload):
     (fact,) = BACKPACK.frame(payload, MARKETS, TS_US)
     bounded(fact)
 
 
 @given(st.sampled_from([200, 201, 202, 302, 400, 401, 404, 409, 429, 500, 503]), BODIES, st.integers(1, 3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_place_gets_exactly_one_answer_whatever_comes(status, raw, count):
     orders = [Place("SOL_USDC", n, BUY, POST_ONLY, 0, 125, 0, 200) for n in range(count)]
     told = BACKPACK.place_answer(orders, status, raw, MARKETS, TS_US)
@@ -312,7 +312,7 @@ def test_every_place_gets_exactly_one_answer_whatever_comes(status, raw, count):
 
 
 @given(st.sampled_from([200, 202, 302, 400, 404, 429, 500]), BODIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_cancel_gets_exactly_one_answer_whatever_comes(status, raw):
     (told,) = BACKPACK.cancel_answer(Cancel("SOL_USDC", 5), status, raw, MARKETS, TS_US)
     assert isinstance(bounded(told), CancelAnswered)
@@ -321,7 +321,7 @@ def test_every_cancel_gets_exactly_one_answer_whatever_comes(status, raw):
 
 
 @given(BODIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_read_gives_rows_or_says_that_it_is_unavailable(raw):
     bad = []
     for call in (

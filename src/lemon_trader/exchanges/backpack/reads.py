@@ -4,13 +4,9 @@ A body that is not what was asked for raises `WireError`: the read is unavailabl
 instruments are left out, because they were not asked for.
 """
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
-
-import msgspec
 
 from lemon_trader.core.events import (
     AccountTerms,
@@ -20,18 +16,17 @@ from lemon_trader.core.events import (
     CashMove,
     Fill,
     LastPrice,
-    Levels,
     MarkPrice,
     OrderRow,
     PublicTrade,
     VenuePosition,
 )
-from lemon_trader.core.instrument import Instrument, atoms, decimal, instrument, ppm
+from lemon_trader.core.instrument import Instrument, atoms, decimal
 from lemon_trader.core.units import INT64_MAX
-from lemon_trader.exchanges.backpack import untrusted, words
-from lemon_trader.exchanges.backpack.orders import order_status, signed_headers
+from lemon_trader.exchanges.backpack import rows, untrusted, words
+from lemon_trader.exchanges.backpack.orders import signed_headers
 from lemon_trader.exchanges.backpack.streams import mark_price
-from lemon_trader.exchanges.backpack.times import us_of_any, us_of_iso, us_of_ms, us_of_us
+from lemon_trader.exchanges.backpack.times import us_of_iso, us_of_ms, us_of_us
 from lemon_trader.exchanges.backpack.untrusted import Row
 from lemon_trader.exchanges.dialect import Candle, Request, Signer, Token, WireError
 
@@ -59,10 +54,6 @@ READS: Final[Mapping[str, str]] = {
     "deposit_address": "/wapi/v1/capital/deposit/address",
 }
 PERP_CASH: Final = "USDC"  # every perpetual is settled in it
-SYMBOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z", re.ASCII)
-LEVELS_MAX: Final = 10_000
-_PPM_MAX: Final = 10**12
-_KINDS: Final = {"SPOT": False, "PERP": True}
 
 
 class ReadWords:
@@ -112,7 +103,7 @@ class ReadWords:
             try:
                 row = untrusted.as_row(value)
                 name = untrusted.text(row, "symbol")
-                made = _instrument(row, name)
+                made = rows.market_of(row, name)
             except ValueError as fault:
                 refused[name] = str(fault)[: untrusted.TEXT_MAX]
             else:
@@ -125,7 +116,9 @@ class ReadWords:
         try:
             last_id = untrusted.count(row, "lastUpdateId")
             venue_us = us_of_us(row.get("timestamp"))
-            return BookSnapshot(ts_us, venue_us, symbol, last_id, _levels(row, "bids", instrument), _levels(row, "asks", instrument))
+            return BookSnapshot(
+                ts_us, venue_us, symbol, last_id, rows.levels(row, "bids", instrument), rows.levels(row, "asks", instrument)
+            )
         except ValueError as fault:
             raise WireError(f"depth of {symbol}: {fault}") from None
 
@@ -188,7 +181,7 @@ class ReadWords:
             tokens = row.get("tokens")
             if type(tokens) is not list:
                 raise WireError("tokens is not a list")
-            return untrusted.text(row, "symbol"), [_token(untrusted.as_row(token)) for token in tokens]
+            return untrusted.text(row, "symbol"), [rows.token_of(untrusted.as_row(token)) for token in tokens]
 
         return dict(untrusted.each(untrusted.many(body), make, "assets", bad))
 
@@ -200,10 +193,10 @@ class ReadWords:
         try:
             return AccountTerms(
                 ts_us,
-                _fee_ppm(row, "spotMakerFee"),
-                _fee_ppm(row, "spotTakerFee"),
-                _fee_ppm(row, "futuresMakerFee"),
-                _fee_ppm(row, "futuresTakerFee"),
+                rows.fee_ppm(row, "spotMakerFee"),
+                rows.fee_ppm(row, "spotTakerFee"),
+                rows.fee_ppm(row, "futuresMakerFee"),
+                rows.fee_ppm(row, "futuresTakerFee"),
                 f"{decimal(untrusted.number(row, 'leverageLimit')).normalize():f}",
                 untrusted.flag(row, "autoLend"),
                 untrusted.flag(row, "liquidating", default=False),
@@ -218,8 +211,8 @@ class ReadWords:
             available, locked = atoms(untrusted.number(row, "available")), atoms(untrusted.number(row, "locked"))
             return Balance(ts_us, 0, untrusted.text(row, "symbol"), available, locked)
 
-        rows = [{**value, "symbol": asset} if isinstance(value, dict) else value for asset, value in untrusted.one(body).items()]
-        return list(untrusted.each(rows, make, "balances", bad))
+        named = [{**value, "symbol": asset} if isinstance(value, dict) else value for asset, value in untrusted.one(body).items()]
+        return list(untrusted.each(named, make, "balances", bad))
 
     def positions(
         self, status: int, body: bytes, instruments: Mapping[str, Instrument], ts_us: int, bad: list[BadFact] | None = None
@@ -249,7 +242,7 @@ class ReadWords:
         def make(row: Row) -> OrderRow | None:
             symbol = untrusted.text(row, "symbol")
             market = instruments.get(symbol)
-            return None if market is None else _order_row(row, symbol, market, is_open=is_open)
+            return None if market is None else rows.order_of(row, symbol, market, is_open=is_open)
 
         return list(untrusted.each(untrusted.many(body), make, "open orders" if is_open else "order history", bad))
 
@@ -259,7 +252,7 @@ class ReadWords:
         def make(row: Row) -> Fill | None:
             symbol = untrusted.text(row, "symbol")
             market = instruments.get(symbol)
-            return None if market is None else _fill(row, symbol, market, ts_us)
+            return None if market is None else rows.fill_of(row, symbol, market, ts_us)
 
         return list(untrusted.each(untrusted.many(body), make, "fill history", bad))
 
@@ -277,127 +270,3 @@ class ReadWords:
     def deposit_address(self, body: bytes) -> str:
         """Where this account takes deposits. Raises WireError."""
         return untrusted.text(untrusted.one(body), "address")
-
-
-# ---- rows ----
-
-
-def _instrument(row: Row, symbol: str) -> Instrument:
-    """A market's grid and bounds. Raises WireError, GateError."""
-    kind = untrusted.text(row, "marketType")
-    if kind not in _KINDS:
-        raise WireError(f"market type {kind} is not traded by this program")
-    if not SYMBOL.match(symbol):
-        raise WireError("its symbol holds characters that cannot stand in a request")
-    filters = untrusted.as_row(row.get("filters"))
-    price, quantity = untrusted.as_row(filters.get("price")), untrusted.as_row(filters.get("quantity"))
-    band = price.get("meanMarkPriceBand") or {}
-    impact = {"impact_low_ppm": _ppm(price, "minImpactMultiplier"), "impact_high_ppm": _ppm(price, "maxImpactMultiplier")}
-    made = instrument(
-        symbol,
-        untrusted.text(row, "baseSymbol"),
-        untrusted.text(row, "quoteSymbol"),
-        is_perp=_KINDS[kind],
-        tick=untrusted.number(price, "tickSize"),
-        lot=untrusted.number(quantity, "stepSize"),
-        min_qty=_bound(quantity, "minQuantity"),
-        max_qty=_bound(quantity, "maxQuantity"),
-        min_price=_bound(price, "minPrice"),
-        max_price=_bound(price, "maxPrice"),
-        low_ppm=_ppm(price, "minMultiplier"),
-        high_ppm=_ppm(price, "maxMultiplier"),
-        band_low_ppm=_ppm(untrusted.as_row(band), "minMultiplier"),
-        band_high_ppm=_ppm(untrusted.as_row(band), "maxMultiplier"),
-        imf_ppm=_ppm(untrusted.as_row(row.get("imfFunction") or {}), "base"),
-        mmf_ppm=_ppm(untrusted.as_row(row.get("mmfFunction") or {}), "base"),
-        **impact,
-    )
-    if max(made.tick_lot_atoms, made.lot_atoms, made.min_lots, made.max_lots, made.min_ticks, made.max_ticks) > INT64_MAX:
-        raise WireError("its bounds are more than this program counts")
-    return msgspec.structs.replace(made, book_state=untrusted.text_or(row, "orderBookState", "Open"))
-
-
-def _bound(row: Row, key: str) -> str | None:
-    return None if row.get(key) is None else untrusted.number(row, key)
-
-
-def _ppm(row: Row, key: str) -> int:
-    value = ppm(untrusted.number_or(row, key, "0"))
-    if not 0 <= value <= _PPM_MAX:
-        raise WireError(f"{key} {row[key]} is no factor")
-    return value
-
-
-def _fee_ppm(row: Row, key: str) -> int:
-    """A rate in basis points as ppm, rounded against us."""
-    return math.ceil(decimal(untrusted.number(row, key)) * 100)
-
-
-def _levels(row: Row, key: str, instrument: Instrument) -> Levels:
-    value = row.get(key)
-    if type(value) is not list or len(value) > LEVELS_MAX:
-        raise WireError(f"{key} is not a list of at most {LEVELS_MAX} levels")
-    levels = []
-    for pair in value:
-        if type(pair) is not list or len(pair) != 2:
-            raise WireError(f"{key}: a level is a price and a quantity")
-        level = {"price": pair[0], "quantity": pair[1]}
-        levels.append((untrusted.price(level, "price", instrument), instrument.qty_lots(untrusted.number(level, "quantity"))))
-    return tuple(levels)
-
-
-def _order_row(row: Row, symbol: str, market: Instrument, *, is_open: bool) -> OrderRow:
-    quantity = untrusted.lots_or_none(row, "quantity", market) or untrusted.lots_or_none(row, "triggerQuantity", market)
-    return OrderRow(
-        symbol,
-        untrusted.text(row, "id"),
-        untrusted.client_id(row, "clientId"),
-        untrusted.text_or(row, "relatedOrderId", ""),
-        untrusted.side(row, "side"),
-        order_status(row),
-        untrusted.price_or_none(row, "price", market),
-        untrusted.price_or_none(row, "triggerPrice", market),
-        quantity,
-        untrusted.lots_or_none(row, "executedQuantity", market),
-        us_of_any(row.get("createdAt")),
-        is_open,
-        row.get("triggerPrice") is not None,
-        untrusted.text_or(row, "expiryReason", ""),
-        untrusted.text_or(row, "systemOrderType", words.USER),
-    )
-
-
-def _fill(row: Row, symbol: str, market: Instrument, ts_us: int) -> Fill:
-    fee = untrusted.number(row, "fee")
-    quantity = market.qty_lots(untrusted.number(row, "quantity"))
-    if quantity <= 0:
-        raise WireError("a fill of nothing")
-    return Fill(
-        ts_us,
-        us_of_any(row.get("timestamp")),
-        symbol,
-        untrusted.text(row, "orderId"),
-        untrusted.client_id(row, "clientId"),
-        "",
-        untrusted.trade_id(row, "tradeId"),
-        untrusted.side(row, "side"),
-        untrusted.price(row, "price", market),
-        quantity,
-        atoms(fee),
-        untrusted.text(row, "feeSymbol"),
-        fee,
-        untrusted.flag(row, "isMaker"),
-        -1,
-        untrusted.text_or(row, "systemOrderType", words.USER),
-    )
-
-
-def _token(row: Row) -> Token:
-    return Token(
-        untrusted.text(row, "blockchain"),
-        untrusted.flag(row, "depositEnabled", default=False),
-        untrusted.number_or(row, "minimumDeposit", "0"),
-        untrusted.flag(row, "withdrawEnabled", default=False),
-        untrusted.number_or(row, "minimumWithdrawal", "0"),
-        untrusted.number_or(row, "withdrawalFee", "0"),
-    )
