@@ -65,7 +65,7 @@ class Publisher:
         self._windows: dict[str, _Window] = {}
         self._klines: dict[tuple[str, str], bool] = {}  # (symbol, interval) -> something to say
         self._spoke_us: dict[str, int] = {}  # when a market's book last said something
-        self._next_second_us = 0
+        self._next_second_us = desk.created_us - desk.created_us % US_PER_S + US_PER_S
         self._next_interest_us = 0
 
     # ---- by effect ----

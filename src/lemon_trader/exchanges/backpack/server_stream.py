@@ -84,7 +84,7 @@ def read_request(text: str | bytes) -> StreamRequest:
         value = json.loads(text)
     except (ValueError, RecursionError):
         raise StreamRefusal(WS_PARSE_ERROR) from None
-    if not isinstance(value, dict) or value.get("method") not in {WS_SUBSCRIBE, WS_UNSUBSCRIBE}:
+    if not isinstance(value, dict) or value.get("method") not in (WS_SUBSCRIBE, WS_UNSUBSCRIBE):
         raise StreamRefusal(WS_PARSE_ERROR)
     streams, signature = value.get("params"), value.get("signature")
     if not isinstance(streams, list) or not all(isinstance(name, str) for name in streams):
