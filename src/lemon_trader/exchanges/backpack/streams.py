@@ -229,30 +229,36 @@ def mark_price(
 def _order_update(row: Row, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
     """A fill, or what else became of an order. A word nobody knows is handed on raw: the order's state is then to be asked for."""
     symbol = untrusted.text(row, "s")
-    instrument = grids.of(symbol, instruments).instrument
+    grid = grids.of(symbol, instruments)
     event, status = untrusted.text(row, "e"), untrusted.text(row, "X")
     side = untrusted.side(row, "S")
     venue_us = us_of_us(row.get("T"))
     order_id, client_id = untrusted.text(row, "i"), untrusted.client_id(row, "c")
     related_id, origin = untrusted.text_or(row, "I", ""), untrusted.text_or(row, "O", words.USER)
-    filled = untrusted.lots_or_none(row, "z", instrument)
+    filled = _lots_or_none(row, "z", grid)
     if event == words.ORDER_FILL:
         fee = untrusted.number(row, "n")
-        quantity = instrument.qty_lots(untrusted.number(row, "l"))
+        quantity = grid.lots[untrusted.number(row, "l")]
         if quantity <= 0:
             raise WireError("a fill of nothing")
         return Fill(
             ts_us, venue_us, symbol, order_id, client_id, related_id, untrusted.trade_id(row, "t"), side,
-            untrusted.price(row, "L", instrument), quantity, atoms(fee), untrusted.text(row, "N"), fee, untrusted.flag(row, "m"),
+            grid.ticks[untrusted.number(row, "L")], quantity, atoms(fee), untrusted.text(row, "N"), fee, untrusted.flag(row, "m"),
             filled if row.get("z") is not None else -1, origin, done=status == words.FILLED,
         )  # fmt: skip
     kind = words.ORDER_EVENTS.get(event, event) if status in words.STATUS_WORDS else status
-    quantity = untrusted.lots_or_none(row, "q", instrument) or untrusted.lots_or_none(row, "Y", instrument)
+    quantity = _lots_or_none(row, "q", grid) or _lots_or_none(row, "Y", grid)
     return OrderUpdate(
         ts_us, venue_us, symbol, kind, order_id, client_id, related_id, side,
-        untrusted.price_or_none(row, "p", instrument), untrusted.price_or_none(row, "P", instrument), quantity, filled,
+        untrusted.price_or_none(row, "p", grid.instrument), untrusted.price_or_none(row, "P", grid.instrument), quantity, filled,
         untrusted.text_or(row, "R", ""), origin,
     )  # fmt: skip
+
+
+def _lots_or_none(row: Row, key: str, grid: Grid) -> int:
+    """A quantity in lots; 0 when absent, null, or a percentage of a position."""
+    value = untrusted.number_or(row, key, "0")
+    return 0 if value.endswith("%") else grid.lots[value]
 
 
 def _position_update(row: Row, grids: Grids, instruments: Mapping[str, Instrument], ts_us: int) -> Event:
