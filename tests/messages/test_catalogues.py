@@ -12,7 +12,7 @@ from lemon_trader.cli.journals import ACCOUNT
 from lemon_trader.cli.plan import plan_groups
 from lemon_trader.config.sandbox import SANDBOX_PARAMETERS
 from lemon_trader.core import reasons
-from lemon_trader.core.units import MODE_NAMES, ROLE_NAMES
+from lemon_trader.core.units import FIRST_TERMINAL, MODE_NAMES, ROLE_NAMES, STATE_NAMES
 from lemon_trader.database.statistics import LINES
 from lemon_trader.messages.catalogue import LOCALES, placeholders, texts
 
@@ -95,6 +95,7 @@ def made_by_rule():
     yield from (f"role.{name}" for name in (*ROLE_NAMES, "SYSTEM"))
     yield from (f"side.{name}" for name in ("BUY", "SELL"))
     yield from (f"state.{name.lower()}" for name in MODE_NAMES)
+    yield from (f"order.{name}" for name in STATE_NAMES[:FIRST_TERMINAL])
     yield from (label for _, label, _ in LINES)
     yield from (f"mode.{mode}" for mode in ("live", "paper", "sandbox"))
     yield from (f"{kind}.{action}" for action in ("stop", "cancel", "kill", "flatten", "resume") for kind in ("done",))

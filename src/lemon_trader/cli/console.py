@@ -21,7 +21,7 @@ class Console:
 
     def say(self, key: str, **values: object) -> None:
         """One line in the reader's language."""
-        print(say(key, **values), flush=True)
+        print(say(key, **values).rstrip(), flush=True)
 
     def ask(self, key: str, **values: object) -> bool:
         """A yes-or-no question; False where nobody can answer. `--yes` does not answer it."""

@@ -1,20 +1,21 @@
 """Find the running engine and talk to it: `status why orders` look, `stop cancel kill flatten resume` act; `report` reads its records."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from lemon_trader.cli.console import json_line
 from lemon_trader.cli.doors import DONE, FAILED
 from lemon_trader.cli.flags import HELP, MODE_FLAGS, Group, Typed
-from lemon_trader.cli.report import print_report, read_report
+from lemon_trader.cli.report import clock, print_report, read_report
 from lemon_trader.cli.screen import cell, print_table
 from lemon_trader.cli.trade import request_of
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE
 from lemon_trader.config.model import read
-from lemon_trader.config.settings import LIVE, MODES
+from lemon_trader.config.settings import LIVE, MODES, STATUS_FILE
 from lemon_trader.config.sources import Layers
 from lemon_trader.engine.control import ask
 from lemon_trader.env_live import FolderStore
@@ -103,20 +104,27 @@ def _place(typed: Typed) -> Path:
     return Path(str(values["data_dir"]))
 
 
-def _look(typed: Typed, show: Any) -> int:
+def _look(typed: Typed, show: Callable[[Mapping[str, Any]], None]) -> int:
+    """Show each running engine; where none answers, what it was last seen to be, with its time."""
     pictures: dict[str, dict[str, Any]] = {}
+    running = False
     for mode, store in running_stores(typed).items():
         reply = _ask(mode, store, "status")
         if reply is not None and "status" in reply:
             pictures[mode] = reply["status"]
+            running = True
+        elif last := store.read(STATUS_FILE):
+            pictures[mode] = json.loads(last)
+            print(say("status.last-seen", mode=mode.upper(), at=clock(pictures[mode]["as_of_us"])))
+        else:
+            continue
+        print(say("screen.mode", mode=mode.upper()) + (f"  {say('screen.real-money')}" if mode == LIVE else ""))
+        show(pictures[mode])
     if not pictures:
         print(say("running.none", place=_place(typed), modes=", ".join(_modes(typed))))
-    for mode, picture in pictures.items():
-        print(say("screen.mode", mode=mode.upper()) + (f"  {say('screen.real-money')}" if mode == LIVE else ""))
-        show(picture)
     if typed.flags.get("json"):
         print(json_line(pictures))
-    return DONE if pictures else FAILED
+    return DONE if running else FAILED
 
 
 def _age(picture: Mapping[str, Any], name: str) -> object:
@@ -170,7 +178,7 @@ def _print_orders(picture: Mapping[str, Any]) -> None:
 def _print_market_orders(market: Mapping[str, Any]) -> None:
     columns = ("column.role", "column.side", "column.price", "column.open", "column.filled", "column.state", "column.reason")
     rows: list[Sequence[object]] = [
-        ((f"role.{o['role']}", {}), (f"side.{o['side']}", {}), o["price"], o["open"], o["filled"], o["state"], _reason(o))
+        ((f"role.{o['role']}", {}), (f"side.{o['side']}", {}), o["price"], o["open"], o["filled"], (f"order.{o['state']}", {}), _reason(o))
         for o in market["orders"]
     ]
     print_table(say("orders.title", symbol=market["symbol"]), columns, rows)

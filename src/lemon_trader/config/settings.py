@@ -18,6 +18,7 @@ SANDBOX: Final = "sandbox"
 MODES: Final = (LIVE, PAPER, SANDBOX)
 
 DATABASE_FILE: Final = "records.db"
+STATUS_FILE: Final = "status.json"  # the last picture that an engine left, for faces that find none running
 LOCK_FILE: Final = "engine.lock"  # held by the one engine of a store, and by a repair
 
 
