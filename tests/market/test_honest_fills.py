@@ -77,7 +77,7 @@ def book(first, *batches):
 def test_in_a_recorded_book_an_order_waits_behind_what_stood_there_before_it():
     recorded = book(
         [(BUY, 100, 50), (SELL, 102, 50)],
-        (T + 20, [(BUY, 100, 20)]),
+        (T + 10, [(BUY, 100, 20)]),  # of the same moment as the trade that it has in it
         (T + 40, [(BUY, 100, 0), (BUY, 99, 10)]),
     )
     exchange = trader()
