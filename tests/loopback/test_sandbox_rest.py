@@ -312,6 +312,7 @@ def test_account_tells_tier_one_and_counts_open_orders(client):
     assert (response.status, response.body) == (200, b"")
     assert client.ok("GET", "/api/v1/account")["leverageLimit"] == "5"
     assert client.call("PATCH", "/api/v1/account", {"leverageLimit": "51"})[1]["code"] == "MAX_LEVERAGE_REACHED"
+    assert client.call("PATCH", "/api/v1/account", {"leverageLimit": "9" * 18})[0] == 400
     assert client.call("PATCH", "/api/v1/account", {"autoLend": True})[1]["code"] == "NOT_IMPLEMENTED"
 
 

@@ -14,7 +14,7 @@ from lemon_trader.exchanges.backpack.server_account import (
     order_row,
     position_row,
 )
-from lemon_trader.exchanges.backpack.server_orders import OrderName, OrderWords, read_cancel_all, read_name, read_order, ticks_of
+from lemon_trader.exchanges.backpack.server_orders import OrderName, OrderWords, atoms_of, read_cancel_all, read_name, read_order, ticks_of
 from lemon_trader.exchanges.backpack.words import (
     INVALID_CLIENT_REQUEST,
     MARKET_TYPES,
@@ -119,7 +119,7 @@ def change_account(desk: Desk, call: Call) -> Answer:
     if limit is not None:
         if not isinstance(limit, str) or not NUMBER.match(limit):
             raise Refusal(400, "", 'parse request payload error: failed to parse "string(decimal)": Invalid decimal: unknown character')
-        if not ATOMS_PER_UNIT <= atoms(limit) <= desk.switches.leverage_max * ATOMS_PER_UNIT:
+        if not ATOMS_PER_UNIT <= atoms_of(limit) <= desk.switches.leverage_max * ATOMS_PER_UNIT:
             raise Refusal(400, "MAX_LEVERAGE_REACHED", f"leverageLimit must be between 1 and {desk.switches.leverage_max}")
         desk.leverage[call.account] = str(limit)
     return Answer()

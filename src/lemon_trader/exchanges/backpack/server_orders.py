@@ -198,13 +198,14 @@ def _on_grid(text: str, to_steps: Callable[[str], int], code: str, off_grid: str
 
 
 def _quote_atoms(text: str) -> int:
-    value = _atoms(text)
+    value = atoms_of(text)
     if value <= 0:
         raise Refusal(400, INVALID_CLIENT_REQUEST, "Market orders must specify a positive `quantity` or `quoteQuantity`")
     return value
 
 
-def _atoms(text: str) -> int:
+def atoms_of(text: str) -> int:
+    """The number in atoms. Raises Refusal when it is beyond counting."""
     try:
         return atoms(text)
     except GateError:
@@ -217,7 +218,7 @@ def _trigger_size(text: str | None, market: Instrument) -> tuple[int, int]:
         return 0, 0
     if not text.endswith("%"):
         return lots_of(text, market), 0
-    share_ppm = _atoms(text[:-1]) * (PPM // 100) // ATOMS_PER_UNIT
+    share_ppm = atoms_of(text[:-1]) * (PPM // 100) // ATOMS_PER_UNIT
     if not 0 < share_ppm <= PPM:
         raise Refusal(400, "INVALID_QUANTITY", "Trigger quantity must be above 0% and at most 100%")
     return 0, share_ppm
@@ -232,7 +233,7 @@ def _slippage(fields: "_Fields", *, is_market: bool) -> tuple[int | None, int | 
     if text is None or not kind or not is_market:
         reason = "Must specify both `slippageTolerance` and `slippageToleranceType` or neither, on market orders only"
         raise Refusal(400, INVALID_CLIENT_REQUEST, reason)
-    value = _atoms(text)
+    value = atoms_of(text)
     if value < 0 or (kind == "TickSize" and value % ATOMS_PER_UNIT):
         raise Refusal(400, INVALID_CLIENT_REQUEST, "Invalid slippage tolerance")
     return (value // ATOMS_PER_UNIT, None) if kind == "TickSize" else (None, value * (PPM // 100) // ATOMS_PER_UNIT)
