@@ -5,7 +5,7 @@ Nothing here knows a market or an order: parameters come out as text, refusals a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote_plus
 
@@ -146,35 +146,43 @@ def check_time(claim: Claim, clocks_ms: Sequence[int]) -> None:
 
 
 def check_signature(
-    claim: Claim, verify: Verifier, instruction: str, query: Sequence[tuple[str, str]] = (), body: Params | Sequence[Params] = ()
+    claim: Claim, verify: Verifier, instruction: str, query: Sequence[tuple[str, str]], body: Params | Sequence[Params]
 ) -> None:
-    """Refuse a claim whose signature fits none of the texts that clients are known to sign.
+    """Refuse a claim whose signature fits none of the texts that clients are known to sign. A batch's body is the sequence of its orders.
 
     Raises:
         Refusal: 400 INVALID_CLIENT_REQUEST "Invalid signature".
     """
     tail = f"timestamp={claim.timestamp}&window={claim.window}"
+    tried: set[str] = set()
     for pairs in _signed_texts(instruction, query, body):
-        if verify(f"{pairs}&{tail}".encode(), claim.signature):
+        if pairs not in tried and verify(f"{pairs}&{tail}".encode(), claim.signature):
             return
+        tried.add(pairs)
     raise Refusal(400, INVALID_CLIENT_REQUEST, SAYS_BAD_SIGNATURE)
 
 
-def _signed_texts(instruction: str, query: Sequence[tuple[str, str]], body: Params | Sequence[Params]) -> list[str]:
-    """Every text before the time that the signature may cover, likeliest first, each once."""
+def _signed_texts(instruction: str, query: Sequence[tuple[str, str]], body: Params | Sequence[Params]) -> Iterator[str]:
+    """Every text before the time that the signature may cover, likeliest first, made only as far as it is asked for."""
     head = f"instruction={instruction}"
-    if isinstance(body, Mapping):
-        sent = [(name, signed_value(value)) for name, value in body.items() if value is not None]
-        # MMS puts the same parameters in query and body and signs them once; RUST signs query, then body, each sorted alone.
-        groups = [[sent], [list(query)], [list(query), sent]] if sent else [[list(query)]]
-        texts = [_join(head, group) for group in groups]
-        texts += [_join(head, group, _lower_booleans) for group in groups]  # a query may say True where true was signed
-        texts += [_join(head, group, quote_plus) for group in groups]  # ccxt percent-encodes what it signs
-        return list(dict.fromkeys(texts))
-    rows = [[(name, signed_value(value)) for name, value in row.items() if value is not None] for row in body]
-    if not rows:
-        return [_join(head, [list(query)])]
-    return list(dict.fromkeys("&".join(_join(head, [row], change) for row in rows) for change in (str, quote_plus)))
+    changes: tuple[Callable[[str], str], ...] = (str, _lower_booleans, quote_plus)
+    if not isinstance(body, Mapping):
+        rows = [_sent(row) for row in body]
+        for change in changes:
+            yield "&".join(_join(head, [row], change) for row in rows)
+        return
+    sent = _sent(body)
+    # MMS puts the same parameters in query and body and signs them once; RUST signs query, then body, each sorted alone.
+    groups: list[list[Sequence[tuple[str, str]]]] = [[sent], [query], [query, sent]] if sent and query else [[sent or query]]
+    # A query may say True where true was signed (bpx-py); ccxt percent-encodes what it signs.
+    for change in changes:
+        for group in groups:
+            yield _join(head, group, change)
+
+
+def _sent(body: Params) -> list[tuple[str, str]]:
+    """The pairs of a body as they are signed; a null is not."""
+    return [(name, signed_value(value)) for name, value in body.items() if value is not None]
 
 
 def signed_value(value: Any) -> str:
