@@ -192,3 +192,23 @@ def test_an_empty_world_has_markets_and_no_life():
         assert (body["asks"], body["bids"]) == ([], [])
 
     session(work, world=WorldOptions(market="empty"))
+
+
+def test_a_market_that_breaks_is_said_and_ends_the_streams():
+    async def work(remote):
+        said = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["exception"]))
+        async with remote.http.ws_connect(remote.running.ws_url) as ws:
+            await ws.send_str("nonsense")
+            await ws.receive_json()
+
+            def broken(now_us):
+                raise ValueError("a torn recording")
+
+            remote.running.app.advance = broken
+            async for _ in ws:
+                pass
+            assert ws.close_code == 1011
+        assert [str(error) for error in said] == ["a torn recording"]
+
+    session(work)

@@ -115,14 +115,14 @@ class RunningSandbox:
             raise
         self.port = self._runner.addresses[0][1]
         self._pacer = asyncio.create_task(self._pace(), name="sandbox pacer")
+        self._pacer.add_done_callback(self._pacer_ended)
 
     async def stop(self) -> None:
         """Close every stream with a close frame, then the port. Harmless when called again."""
         pacer, self._pacer = self._pacer, None
         if pacer is not None:
             pacer.cancel()
-            with suppress(asyncio.CancelledError):
-                await pacer
+            await asyncio.wait([pacer])
         self.app.hub.close_all(WSCloseCode.GOING_AWAY, "shutting down")
         runner, self._runner = self._runner, None
         if runner is not None:
@@ -140,6 +140,13 @@ class RunningSandbox:
             due_us = self.app.next_due_us() if self._next is None else min(self.app.next_due_us(), self._next.at_us)
             pause_us = max(0, min(due_us - self.clock.now_us(), PAUSE_US_MAX * self.clock.speed_ppm // PPM))
             await asyncio.sleep(self.clock.wall_of(pause_us) / US_PER_S)
+
+    def _pacer_ended(self, pacer: "asyncio.Task[None]") -> None:
+        """A market that can go on no more must not look like a quiet one: say why, and end every stream."""
+        error = None if pacer.cancelled() else pacer.exception()
+        if error is not None:
+            pacer.get_loop().call_exception_handler({"message": "the sandbox's market has stopped", "exception": error, "task": pacer})
+            self.app.hub.close_all(WSCloseCode.INTERNAL_ERROR, "the market has stopped")
 
     def _catch_up(self, now_us: int) -> bool:
         """Let the outside world do what it had to do by now; True when there is more of it."""
