@@ -15,7 +15,7 @@ class Asked:
     """One request as the server read it, with the ways to answer it."""
 
     end: End
-    at_us: int
+    at_us: int = 0
     method: str = ""
     target: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -86,10 +86,11 @@ class _Peer:
     def on_message_complete(self) -> None:
         asked = self._asked
         asked.method = self._parser.get_method().decode()
+        asked.at_us = self._server.env.now_us()
         self._server.asked.append(asked)
         self._fresh()
         self._server.respond(asked)
 
     def _fresh(self) -> None:
-        self._asked = Asked(self._end, self._server.env.now_us())
+        self._asked = Asked(self._end)
         self._parser = httptools.HttpRequestParser(self)

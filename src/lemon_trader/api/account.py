@@ -18,7 +18,7 @@ from lemon_trader.utils.clock import VenueClock
 PAGE: Final = 200
 OVERLAP: Final = 20  # rows that two neighbouring pages must share, so that none can slip through between them
 RESTARTS: Final = 3
-ROWS_MAX: Final = 20_000
+PAGES_MAX: Final = 150
 
 T = TypeVar("T")
 
@@ -119,18 +119,23 @@ class AccountReader:
         """All rows back to `since_us`, newest first. Raises ReadLost."""
         since_us -= since_us % US_PER_MS  # histories tell milliseconds: what happened in the same one is not older
         for _ in range(RESTARTS):
-            rows: list[T] | None = []
-            while rows is not None:
-                offset = max(0, len(rows) - self._overlap)
+            rows: list[T] = []
+            moved = 0  # rows that came in front since the first page: everything stands that much further down
+            for _ in range(PAGES_MAX):
+                expected = min(self._overlap, len(rows))
+                offset = len(rows) - expected + moved
                 page = await self._client.get(
                     what, lambda _status, body, _ts: rows_of(body), accept=(200,), limit=str(self._page), offset=str(offset), **params
                 )
-                joined = join_pages(rows, page, len(rows) - offset)
-                if joined is not None and (len(page) < self._page or time_of(page[-1]) < since_us):
+                joined = join_pages(rows, page, expected)
+                if joined is None:
+                    break
+                if len(page) < self._page or time_of(page[-1]) < since_us:
                     return [row for row in joined if time_of(row) >= since_us]
+                moved += len(rows) + len(page) - len(joined) - expected
                 rows = joined
-                if rows is not None and len(rows) > ROWS_MAX:
-                    raise ReadLost(f"{what}: more than {ROWS_MAX} rows since the time asked for")
+            else:
+                raise ReadLost(f"{what}: {PAGES_MAX} pages did not reach the time asked for")
         raise ReadLost(f"{what}: the pages do not fit together; rows moved or vanished while they were read")
 
 

@@ -188,7 +188,7 @@ class ApiClient:
     async def _ask(self, what: str, params: Mapping[str, str]) -> "_Reply":
         """One attempt. Raises OSError."""
         async with self._free:
-            wire = self._idle.pop() if self._idle else await self._connect()
+            wire = await self._take()
             done: asyncio.Future[tuple[int, Headers, bytes, int]] = asyncio.Future()
 
             def answered(status: int, headers: Headers, body: bytes) -> None:
@@ -211,6 +211,14 @@ class ApiClient:
                     wire.close()  # whoever asked has gone; the answer must not meet the next question
         note_status(self._rate, status, headers, now_us)
         return _Reply(status, body, sent_us, now_us, is_signed=bool(request.headers))
+
+    async def _take(self) -> HttpWire:
+        """A connection nobody uses: a kept one, else a new one. Raises OSError."""
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.is_idle:
+                return wire
+        return await self._connect()
 
     async def _connect(self) -> HttpWire:
         if self._is_closed:

@@ -113,13 +113,13 @@ class OrderWire:
             else:
                 ordinary.append(command)
         self._queue_places(protective, self._urgent, now_us)
+        self._queue_places(ordinary, self._ordinary, now_us)
         for cancel in cancels:
             waiting = self._unanswered.get(cancel.client_id)
             if waiting is not None and not cancel.order_id:
                 waiting.append(cancel)  # it must not overtake its own place
             else:
                 self._urgent.append(_Job(now_us, (), cancel, None))
-        self._queue_places(ordinary, self._ordinary, now_us)
         self._pump()
 
     # -- what lanes tell --
