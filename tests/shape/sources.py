@@ -1,6 +1,7 @@
 """The program's own sources as syntax trees: what every shape test reads."""
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -47,16 +48,21 @@ def sources() -> tuple[Source, ...]:
     return tuple(found)
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Every text file of the project with its path under the root."""
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        if SKIPPED & set(parts) or any(p.endswith(".egg-info") for p in parts) or not path.is_file() or path.name == ".env":
-            continue
-        try:
-            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            continue
+@cache
+def texts() -> tuple[tuple[str, str], ...]:
+    """Every text file of the project: (path under the root, content)."""
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.endswith(".egg-info"))
+        for name in sorted(files):
+            path = Path(folder) / name
+            if name == ".env":
+                continue
+            try:
+                found.append((path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")))
+            except (UnicodeDecodeError, FileNotFoundError):
+                continue
+    return tuple(found)
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -9,6 +9,7 @@ DECIMAL = {
     "core/instrument": "the gate",
     "config": "what a person typed",
     "strategies/parameter": "the type of a parsed parameter",
+    "run": "composition makes integers of what a person typed",
     "messages": "prints what a screen is given",
     "cli": "a screen",
     "panel": "a screen",
@@ -21,6 +22,7 @@ FLOAT = {
     "optimize": "research figures",
     "core/instrument": "the gate's fast path: below 15 digits a rounded float product is exact; tests hold it against Decimal",
     "env": "the seam's random numbers and the seconds of a clock, as their own libraries give them",
+    "run/scaled": "hands the seam's random numbers on",
     "engine/control": "asyncio takes its time-outs as floats",
     "env_live": "event loops take seconds as floats",
 }
