@@ -151,8 +151,8 @@ class _Connection:
 
     def on_messages(self, payloads: list[bytes]) -> None:
         """Messages of one read."""
-        if self._over.is_set():
-            return
+        if self._over.is_set() or self._is_silent():
+            return  # after a sleep of the machine messages of before it may come first: they are old, and so is the connection
         self._heard_us = self._env.now_us()
         is_first, self._is_up = not self._is_up, True
         self._client.messages(payloads, is_first=is_first)
@@ -162,10 +162,12 @@ class _Connection:
         self.end(f"{code} {reason}".strip())
 
     def _watch(self) -> None:
-        if self._over.is_set():
-            return
+        if not self._over.is_set() and not self._is_silent():
+            self._env.call_later(self._heard_us + self._age_us - self._env.now_us(), self._watch)
+
+    def _is_silent(self) -> bool:
+        """Whether the connection has been silent for its age; it is given up then."""
         silent_us = self._env.now_us() - self._heard_us
-        if silent_us >= self._age_us:
+        if self._heard_us and silent_us >= self._age_us:
             self.end(f"silent for {silent_us // 1_000} ms")
-        else:
-            self._env.call_later(self._age_us - silent_us, self._watch)
+        return self._over.is_set()
