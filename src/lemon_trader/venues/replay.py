@@ -43,7 +43,6 @@ from lemon_trader.matching.effects import (
     Funded,
     OrderChanged,
     PositionChanged,
-    ReferenceChanged,
     StateChanged,
     Traded,
 )
@@ -141,6 +140,13 @@ class ReplayVenue:
         for symbol in symbols:
             depth = self.exchange.depth(symbol)
             facts.append(BookSnapshot(now_us, now_us, symbol, depth.update_id, depth.bids, depth.asks))
+        return facts + self.second(symbols, now_us)
+
+    def second(self, symbols: Sequence[str], now_us: int) -> list[Event]:
+        """What the streams say each second: the last price of every market, mark and index of perpetuals."""
+        facts: list[Event] = []
+        for symbol in symbols:
+            facts.append(LastPrice(now_us, now_us, symbol, self.exchange.last_ticks(symbol)))
             mark, index, funding = self.exchange.reference(symbol)
             if mark:
                 facts.append(MarkPrice(now_us, now_us, symbol, mark, index, funding, 0))
@@ -172,8 +178,6 @@ class ReplayVenue:
                 facts.append(BookDelta(now_us, e.at_us, e.symbol, e.first_id, e.last_id, bids, asks))
             case Traded():
                 facts.append(PublicTrade(now_us, e.at_us, e.symbol, e.ticks, e.lots, e.buyer_is_maker, e.trade_id))
-            case ReferenceChanged():
-                facts.append(MarkPrice(now_us, e.at_us, e.symbol, e.mark_ticks, e.index_ticks, e.funding_ppb, 0))
             case StateChanged():
                 facts.append(BookState(now_us, e.symbol, e.book_state))
             case OrderChanged() if e.account == self.account:
@@ -188,7 +192,7 @@ class ReplayVenue:
             case Funded() if e.account == self.account:
                 facts.append(self._funding(e, now_us))
             case _:
-                pass  # somebody else's, or said by another fact
+                pass  # somebody else's, or said by another fact: the streams say mark and index once a second
 
     def _funding(self, e: Funded, now_us: int) -> CashMove:
         quote = self.exchange.instrument(e.symbol).quote
@@ -207,8 +211,8 @@ def play(
 ) -> int:
     """Play a tape to its end through `turn`; the number of acts.
 
-    Acts of one time are one read. Each second of the tape brings a wake and, as the exchange's ticker does, the last price of every market.
-    A gap in the tape is a gap in time: the wakes of the quiet stretch are given as one.
+    Acts of one time are one read. Each second of the tape brings a wake and, before it, what the exchange's streams say each second.
+    A gap in the tape is a gap in time: the wakes of the quiet stretch are given as one, at its end.
     """
     exchange = venue.exchange
     next_wake = next_read = 0
@@ -223,6 +227,18 @@ def play(
 
     def flush() -> None:
         nonlocal next_wake, next_read
+        if at_us >= next_wake:
+            # What the exchange says each second, and our own wake; a longer gap in the tape is one of them.
+            next_wake = at_us - at_us % US_PER_S + US_PER_S
+            exchange.advance(at_us)
+            said = venue.facts(at_us)
+            if ticker:
+                said += venue.second(symbols, at_us)
+            if at_us >= next_read:
+                next_read = at_us + read_every_us
+                said.append(venue.read(symbols, at_us - 4 * read_every_us, at_us))
+            turn([*said, Wake(at_us)])
+            settle(at_us)
         for act in batch:
             apply(act, exchange)
         batch.clear()
@@ -230,16 +246,6 @@ def play(
         facts = venue.facts(at_us)
         if facts:
             turn(facts)
-            settle(at_us)
-        if at_us >= next_wake:
-            next_wake = at_us + US_PER_S
-            quiet: list[Event] = []
-            if ticker:
-                quiet += [LastPrice(at_us, at_us, s, exchange.last_ticks(s)) for s in symbols]
-            if at_us >= next_read:
-                next_read = at_us + read_every_us
-                quiet.append(venue.read(symbols, at_us - 4 * read_every_us, at_us))
-            turn([*quiet, Wake(at_us)])
             settle(at_us)
 
     for act in acts:
