@@ -146,3 +146,16 @@ def test_there_is_no_journal_where_nothing_ran(capsys):
 def test_the_language_flag_wins_over_the_environment(capsys):
     assert "用法" in run(capsys, main, ["run", "--help", "--lang", "zh-TW"]).out
     assert "Usage" in run(capsys, main, ["run", "--help"]).out
+
+
+@pytest.mark.parametrize("place", ["file/below", "file"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_sent(capsys, tmp_path, place):
+    (tmp_path / "file").write_text("in the way")
+    printed = run(capsys, main, ["run", "market-maker:SOL_USDC", "--sandbox", "--data-dir", str(tmp_path / place)])
+    assert printed.code == 2
+    assert "--data-dir" in printed.err
+    assert not printed.out
+
+
+def test_a_short_run_raises_no_question(capsys):
+    assert run(capsys, main, ["plan", "market-maker:SOL_USDC", "--duration", "5"]).code == 0

@@ -38,6 +38,9 @@ def answer(arguments: Sequence[str], environment: Mapping[str, str], command: Ca
         # Whoever read us has gone, as `| head` does. Nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        complain("failed.system", {"place": error.filename or "-", "reason": error.strerror or type(error).__name__})
+        return FAILED
 
 
 def complain(key: str, values: Mapping[str, object]) -> None:

@@ -1,6 +1,7 @@
 """Start a run that trades, from whatever door it was asked for."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from lemon_trader.cli.console import Console, is_attended
@@ -34,12 +35,23 @@ def start(typed: Typed, *, seed_door: bool = False) -> int:
     speak(settings.lang)
     console = Console(yes=settings.yes, as_json=settings.json)
     settle_doubts(resolved, console, as_written=bool(typed.flags.get("as_written")))
+    check_writable(settings.store_dir)
 
     from lemon_trader.run import run_trading
 
     code = run_trading(settings, console)
     console.finish()
     return code
+
+
+def check_writable(folder: Path) -> None:
+    """Make the mode's folder, and be sure that files can be made in it. Raises BadSetting."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadSetting("place.unwritable", place=folder, reason=error.strerror or type(error).__name__) from error
 
 
 def settle_doubts(resolved: Resolved, console: Console, *, as_written: bool) -> None:

@@ -11,7 +11,7 @@ LANGUAGES: Final = ("en", "zh-TW")
 # A strategy that declares one of these names as its own parameter gives it its own default and bounds.
 PAIR: Final = (
     Parameter("budget", "--budget", "quote", None, "help.budget", low="1", sane_high="1000000"),
-    Parameter("duration", "--duration", "duration", None, "help.duration", low="1s", sane_low="10s", sane_high="366d"),
+    Parameter("duration", "--duration", "duration", None, "help.duration", low="1s", sane_high="366d"),
     Parameter("inventory", "--inventory", "qty", "0", "help.inventory", low="0"),
 )
 

@@ -23,7 +23,7 @@ PARAMETERS: Final = (
     Parameter("quantity", "--quantity", "qty", None, "help.quantity"),
     Parameter("max_orders", "--max-orders", "int", "3", "help.max-orders", low="1", high=str(LEVELS_MAX)),
     Parameter("level_step_pct", "--level-step-pct", "pct", None, "help.level-step-pct", low="0.0001", high="20", sane_high="5"),
-    Parameter("duration", "--duration", "duration", "1h", "help.duration", low="1s", sane_low="10s", sane_high="366d"),
+    Parameter("duration", "--duration", "duration", "1h", "help.duration", low="1s", sane_high="366d"),
     Parameter("interval", "--interval", "duration", "60s", "help.interval", low="1s", sane_high="1h"),
     Parameter("requote_pct", "--requote-pct", "pct", None, "help.requote-pct", low="0", high="10", sane_high="2"),
     Parameter("pull_pause", "--pull-pause", "duration", "1s", "help.pull-pause", low="0s", sane_high="5m"),
