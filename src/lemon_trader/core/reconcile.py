@@ -7,7 +7,7 @@ then is it PROVEN_ABSENT. Errors, empty answers and time alone prove nothing.
 
 from typing import Final
 
-from lemon_trader.core.events import NO_CLIENT_ID, AccountRead, Fill, OrderRow, OrderUpdate
+from lemon_trader.core.events import NO_CLIENT_ID, AccountRead, CashMove, Fill, OrderRow, OrderUpdate
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, UNKNOWN_TOLD_US, AccountState, Recorded
@@ -126,8 +126,8 @@ def apply_read(state: AccountState, read: AccountRead) -> None:
         rows.setdefault(row.symbol, []).append(row)
     for move in read.moves:
         market = state.markets.get(move.symbol)
-        if market is not None and market.ledger.fund(move.key, move.quantity_atoms):
-            _expect(state, move.asset, move.quantity_atoms)
+        if market is not None:
+            book_move(state, market, move)
     for symbol in read.symbols:
         market = state.markets.get(symbol)
         if market is None:
@@ -144,6 +144,13 @@ def apply_read(state: AccountState, read: AccountRead) -> None:
         market = state.markets.get(symbol)
         if market is not None:
             _resolve_unknown(state, market, read, explained=explained and market.mismatch == 0)
+
+
+def book_move(state: AccountState, market: MarketState, move: CashMove) -> None:
+    """Book a cash movement once: funding and interest are profit or loss, everything else only explains a balance."""
+    is_result = move.kind in ("funding", "interest")
+    if market.ledger.fund(move.key, move.quantity_atoms if is_result else 0):
+        _expect(state, move.asset, move.quantity_atoms)
 
 
 def _book_fills(state: AccountState, market: MarketState, read: AccountRead, named: dict[str, OrderRow]) -> None:

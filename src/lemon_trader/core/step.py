@@ -43,7 +43,7 @@ from lemon_trader.core.events import (
 )
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
-from lemon_trader.core.reconcile import apply_read, book_fill, resolve
+from lemon_trader.core.reconcile import apply_read, book_fill, book_move, resolve
 from lemon_trader.core.state import SKEW_MARGIN_US, AccountState
 from lemon_trader.core.units import (
     ACTIVE,
@@ -371,8 +371,8 @@ def _position(state: AccountState, e: VenuePosition) -> None:
 
 def _move(state: AccountState, e: CashMove) -> None:
     m = state.markets.get(e.symbol)
-    if m is not None and e.kind in ("funding", "interest") and m.ledger.fund(e.key, e.quantity_atoms) and e.asset in state.expected:
-        state.expected[e.asset] += e.quantity_atoms
+    if m is not None:
+        book_move(state, m, e)
 
 
 def _terms(state: AccountState, e: AccountTerms) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +13,8 @@ from lemon_trader.config.settings import RunSettings
 from lemon_trader.core.events import Event, Started
 from lemon_trader.core.state import AccountState, Alert, Recorded
 from lemon_trader.core.units import US_PER_S
-from lemon_trader.database.db import Database
-from lemon_trader.database.journal import Journal, read_events
+from lemon_trader.database.db import Database, DatabaseError
+from lemon_trader.database.journal import Journal, JournalError, read_events
 from lemon_trader.database.records import Recorder, resume
 from lemon_trader.database.statistics import report
 from lemon_trader.engine.control import ControlServer
@@ -41,9 +42,13 @@ class Session:
         cut_bytes: torn tail of the journal that this start cut off.
     """
 
-    def __init__(self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "") -> None:
+    def __init__(
+        self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "", alone: bool = False
+    ) -> None:
+        """`alone`: without records and control channel, which belong to people: a simulation has neither files nor sockets."""
         self.settings = settings
         self.env = env
+        self._alone = alone
         self.store = env.store(settings.mode)
         self.state = AccountState()
         self.starts: list[Started] = []
@@ -81,7 +86,8 @@ class Session:
                 near = [s for s in sorted(instruments) if s.split("_", maxsplit=1)[0] == pair.symbol.split("_", maxsplit=1)[0]]
                 raise StartRefused("start.unknown_symbol", symbol=pair.symbol, near=", ".join((near or sorted(instruments))[:6]))
             self.state.add_market(instruments[pair.symbol])
-        self._open_records()
+        if not self._alone:
+            self._open_records()
 
     async def plan(self) -> Sequence[Plan]:
         """Read the account and the prices once and make the plans. Raises VenueLost, StrategyRefused, StartRefused."""
@@ -119,17 +125,18 @@ class Session:
         self.runner = Runner(self.engine, self.env, self.venue, duration_us=min(durations, default=0) * US_PER_S)
         self.runner.on_tick(self._tick)
         self.runner.run()
-        self._control = ControlServer(self.store, self.picture, self._command)
-        await self._control.start()
+        if not self._alone:
+            self._control = ControlServer(self.store, self.picture, self._command)
+            await self._control.start()
 
     def picture(self) -> dict[str, Any]:
         """A snapshot now."""
         return snapshot(self.engine, self.env.now_us(), self.settings.mode)
 
     def report(self) -> dict[str, Any]:
-        """The statistics as of now."""
-        assert self._recorder is not None
-        assert self._db is not None
+        """The statistics as of now; empty where the records could not be opened."""
+        if self._recorder is None or self._db is None:
+            return {"mode": self.settings.mode, "as_of_us": self.env.now_us(), "markets": []}
         self._recorder.commit()
         prices = {s: m.reference_ticks() for s, m in self.state.markets.items()}
         return report(self._db, self.env.now_us(), {s: p for s, p in prices.items() if p})
@@ -173,10 +180,15 @@ class Session:
             self.store.replace(STATUS, json.dumps(self.picture()).encode())
 
     def _open_records(self) -> None:
+        """Records are for people: without them trading goes on, and the operator is told."""
         path = Path(self.settings.store_dir) / RECORDS
-        self._db = Database(str(path))
         instruments = [m.instrument for m in self.state.markets.values()]
-        self._recorder = resume(self._db, self.journal.sequence, lambda: read_events(self.store), instruments)
+        try:
+            self._db = Database(str(path))
+            self._recorder = resume(self._db, self.journal.sequence, lambda: read_events(self.store), instruments)
+        except (DatabaseError, JournalError, sqlite3.Error) as error:
+            self.state.tell(self.env.now_us(), "alert.records_unusable", "warn", path=path, reason=error)
+            return
         self.engine.on_fact = self._fact
 
     def _fact(self, number: int, event: Event, recorded: Sequence[Recorded]) -> None:

@@ -1,0 +1,125 @@
+"""The exchange's side of a simulated world: the sandbox behind in-memory wires and feeds, its market paced by virtual time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+from lemon_trader.core.units import US_PER_S
+from lemon_trader.sandbox.world import World
+
+REST = "http://exchange.test"
+STREAM = "ws://exchange.test"
+
+
+class Edge:
+    """Serves a `World` to the environments of however many lives the bot has.
+
+    Attributes:
+        on_request: called with (method, path, body, status) after each request; the checkers listen here, on wire bytes alone.
+        down: nothing is answered and nothing can be connected to.
+    """
+
+    def __init__(self, world: World, clock: Callable[[], int]) -> None:
+        self.world = world
+        self.clock = clock
+        self.down = False
+        self.on_request: list[Callable[[str, str, bytes, int, bytes], None]] = []
+        self._next = next(world.source, None)
+        self._ends: list[Any] = []
+
+    def serve(self, env: Any) -> None:
+        env.serve_wire(REST, lambda end: HttpSide(self, end, env))
+        env.serve_feed(STREAM, lambda end: StreamSide(self, end))
+
+    def advance(self) -> int:
+        """Let the market live up to now; the number of acts."""
+        now, done = self.clock(), 0
+        while self._next is not None and self._next.at_us <= now:
+            self.world.app.act(self._next)
+            self._next = next(self.world.source, None)
+            done += 1
+        self.world.app.advance(now)
+        return done
+
+    def cut_all(self) -> None:
+        """Every connection breaks at once."""
+        ends, self._ends = self._ends, []
+        for end in ends:
+            end.cut()
+
+    def hold(self, end: Any) -> None:
+        self._ends = [e for e in self._ends if e.is_open]
+        self._ends.append(end)
+
+
+class HttpSide:
+    """The server's end of one HTTP connection."""
+
+    def __init__(self, edge: Edge, end: Any, env: Any) -> None:
+        self._edge, self._end, self._env = edge, end, env
+        self._begin()
+        edge.hold(end)
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: dict[str, str] = {}
+        self._body = b""
+        self._url = b""
+        self._done = False
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode().lower()] = value.decode()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self._done = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._edge.down:
+            return
+        self._parser.feed_data(data)
+        if not self._done:
+            return
+        method, path, body, headers = self._parser.get_method().decode(), self._url.decode(), self._body, self._headers
+        self._begin()
+        self._edge.advance()
+        answer = self._edge.world.app.handle(method, path, headers, body, self._edge.clock())
+        for listen in self._edge.on_request:
+            listen(method, path, body, 0 if answer.is_lost else answer.status, answer.body)
+        if answer.is_lost:
+            if answer.delay_us % 2:
+                self._end.cut()  # the connection breaks; else the reply is swallowed and the client waits
+            return
+        head = f"HTTP/1.1 {answer.status} X\r\nContent-Length: {len(answer.body)}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in answer.headers)
+        data = head.encode() + b"\r\n" + answer.body
+        if answer.delay_us:
+            self._env.loop.call_later(answer.delay_us / US_PER_S, self._end.write, data)
+        else:
+            self._end.write(data)
+
+    def connection_lost(self, reason: str) -> None:
+        """The client went away; nothing to do."""
+
+
+class StreamSide:
+    """The server's end of one stream connection."""
+
+    def __init__(self, edge: Edge, end: Any) -> None:
+        self._edge = edge
+        self._session = edge.world.app.open_stream(end.send, lambda code, reason: end.close(code, reason))
+        edge.hold(end)
+
+    def on_messages(self, payloads: list[bytes]) -> None:
+        if not self._edge.down:
+            self._edge.advance()
+            for payload in payloads:
+                self._session.receive(payload.decode(), self._edge.clock())
+
+    def on_closed(self, code: int, reason: str) -> None:
+        self._session.gone()

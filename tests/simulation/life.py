@@ -1,0 +1,308 @@
+"""One simulated run: a seed draws market, strategy, faults and crashes; the bot lives, dies, recovers; then the quiet tail and the checks.
+
+The bot is `run.session.Session`, the composition that trades: the real engine, journal, client and protocol, over wires and a disk in memory.
+"""
+
+import asyncio
+import hashlib
+import random
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lemon_trader.config.settings import SANDBOX, PairSettings, RunSettings
+from lemon_trader.core.events import Decided
+from lemon_trader.core.units import BUY, EXIT, STATE_NAMES, STOP, TRIGGER, UNKNOWN, US_PER_S
+from lemon_trader.engine.startup import StartRefused
+from lemon_trader.run.parts import default_values, make_signer
+from lemon_trader.run.session import Session
+from lemon_trader.sandbox.faults import Faults, Kind
+from lemon_trader.sandbox.world import WorldOptions, make_world
+from lemon_trader.venues.venue import VenueLost
+from tests.fake_env import START_US, FakeEnv
+from tests.fake_store import Disk
+from tests.invariants.books import fills_equality, ledger_equality, one_live_order, totals, within_budget, write_ahead
+from tests.invariants.wire import WireWitness
+from tests.simulation.exchange import REST, STREAM, Edge
+from tests.simulation.plan import Drawn
+from tests.virtual_time import VirtualLoop
+
+TICK_US = 100_000
+BUDGET = Decimal(500)
+
+
+@dataclass
+class Outcome:
+    """What one seed did."""
+
+    seed: int
+    drawn: Drawn
+    violations: list[str] = field(default_factory=list)
+    trace: str = ""
+    simulated_us: int = 0
+    commands: int = 0
+    fills: int = 0
+    lives: int = 0
+    market_acts: int = 0
+    faults_met: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Life:
+    """The bot's consecutive lives against one exchange."""
+
+    def __init__(self, seed: int, drawn: Drawn, loop: VirtualLoop) -> None:
+        self.drawn = drawn
+        self.loop = loop
+        self.chance = random.Random(f"faults {seed}")
+        self.out = Outcome(seed, drawn)
+        self.disks: dict[str, Disk] = {}
+        self.faults = Faults(lambda n: self.chance.randrange(n), {})
+        world = make_world(
+            WorldOptions(market="synthetic", symbols=(drawn.symbol,), seed=seed, activity_pct=drawn.activity_pct, stories=drawn.stories),
+            START_US,
+            faults=self.faults,
+        )
+        self.edge = Edge(world, lambda: START_US + loop.now_us)
+        self.wire = WireWitness()
+        self.edge.on_request.append(self.wire)
+        self.edge.on_request.append(self._hash)
+        self.account = world.accounts[0]
+        self.exchange = world.app.desk.exchange
+        self.instrument = self.exchange.instrument(drawn.symbol)
+        self.written: set[int] = set()
+        self.written_totals: dict[object, Decimal] = {}
+        self.keys: dict[int, object] = {}
+        self.hash = hashlib.sha256()
+        self.session: Session | None = None
+        self.env: FakeEnv | None = None
+        self.birth: asyncio.Task[None] | None = None
+        self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
+
+    # -- the bot --
+
+    async def _be_born_after(self, pause_us: int) -> None:
+        await asyncio.sleep(pause_us / US_PER_S)
+        await self.be_born()
+
+    async def be_born(self) -> None:
+        """Start the program on what its last life left on the disk; tried again while the exchange cannot be reached."""
+        while True:
+            self.out.lives += 1
+            env = self.env = FakeEnv(self.loop, seed=self.out.seed * 1_000 + self.out.lives, disks=self.disks)
+            env.delay_us = self.drawn.delay_us
+            if self.edge.down:
+                env.refused |= {REST, STREAM}
+            self.edge.serve(env)
+            signer = make_signer(self.account.api_key, self.account.secret, scheme=self.account.scheme)
+            settings = RunSettings(mode=SANDBOX, pairs=(self._pair(),), data_dir=Path("nowhere"), yes=True, strict=self.drawn.strict)
+            session = Session(settings, env, signer, rest_url=REST, ws_url=STREAM, alone=True)
+            self._witness_journal(session)
+            try:
+                await session.recover()
+                await session.plan()
+                await session.trade()
+            except VenueLost:
+                env.kill()
+                await asyncio.sleep(5)
+                continue
+            except StartRefused as refused:
+                self.out.notes.append(f"start refused: {refused}")
+                env.kill()
+                await asyncio.sleep(15)
+                if self.out.lives > 60:
+                    raise
+                continue
+            self.session = session
+            return
+
+    def die(self, *, power: bool) -> None:
+        """kill -9, or the plug."""
+        assert self.env is not None
+        self.env.kill()
+        if power:
+            for disk in self.disks.values():
+                disk.lose_power(lambda _name, tail: tail[: self.chance.randint(0, len(tail))])
+        self.session = None
+
+    def _pair(self) -> PairSettings:
+        values = default_values(self.drawn.strategy, **self.drawn.values)
+        return PairSettings(self.drawn.strategy, self.drawn.symbol, values, budget=BUDGET)
+
+    def _witness_journal(self, session: Session) -> None:
+        append = session.journal.append
+
+        def written(event: Any) -> None:
+            append(event)
+            if isinstance(event, Decided):
+                for a in event.attempts:
+                    key = (self.era, a.symbol, a.slot, a.generation)
+                    self.written.add(a.client_id)
+                    self.keys[a.client_id] = key
+                    self.written_totals[key] = max(self.written_totals.get(key, Decimal(0)), Decimal(a.total_lots))
+
+        session.journal.append = written  # type: ignore[method-assign]
+
+    # -- time --
+
+    async def run(self) -> Outcome:
+        """The whole run."""
+        await self.be_born()
+        drawn = self.drawn
+        for at_us, act in drawn.acts:
+            await self._until(at_us)
+            await self._act(act)
+        await self._until(drawn.active_us)
+        await self._quiet()
+        self._final_checks()
+        self.out.trace = self.hash.hexdigest()
+        self.out.simulated_us = self.loop.now_us
+        return self.out
+
+    async def _act(self, act: str) -> None:
+        self.out.faults_met += 1
+        name, _, rest = act.partition(":")
+        env = self.env
+        assert env is not None
+        match name:
+            case "odds":
+                kind, ppm = rest.split("=")
+                self.faults._odds[Kind(kind)] = int(ppm)
+            case "calm":
+                self.faults._odds.clear()
+            case "kill" | "power":
+                if self.birth is not None and not self.birth.done():
+                    self.birth.cancel()
+                self.die(power=name == "power")
+                self.era += name == "power"
+                self.birth = self.loop.create_task(self._be_born_after(self.chance.randint(0, 20 * US_PER_S)))
+            case "cut":
+                self.edge.cut_all()
+            case "down":
+                self.edge.down = True
+                self.edge.cut_all()
+                env.refused |= {REST, STREAM}
+            case "up":
+                self.edge.down = False
+                env.refused.clear()
+            case "lag":
+                self.faults.history_lag_us = int(rest)
+            case "nameless":
+                self.faults.omit_trade_ids = rest == "on"
+            case "silence":
+                self.faults.silence(rest, self.edge.clock() + 20 * US_PER_S)
+            case "drop":
+                self.faults.drop(rest, 3)
+            case "maintenance":
+                self.faults.maintenance = rest == "on"
+            case "wall":
+                env.wall_skew_us += int(rest)
+            case "command":
+                if self.session is not None and self.session.runner is not None:
+                    self.session.runner.command(rest, "simulation")
+            case _:
+                raise AssertionError(f"unknown act {act}")
+
+    async def _until(self, at_us: int) -> None:
+        while self.loop.now_us < at_us:
+            await self._pass(min(TICK_US, at_us - self.loop.now_us))
+
+    async def _pass(self, span_us: int) -> None:
+        until = self.loop.now_us + span_us
+        while self.loop.now_us < until:
+            await asyncio.sleep(min(TICK_US, until - self.loop.now_us) / US_PER_S)
+            if self.edge.down:
+                continue
+            self.out.market_acts += self.edge.advance()
+            self._always()
+            if self.env is not None:
+                self.env.check()
+
+    async def _quiet(self) -> None:
+        """All faults off: everything must converge."""
+        self.faults._odds.clear()
+        self.faults.history_lag_us = 0
+        self.faults.omit_trade_ids = False
+        self.faults.maintenance = False
+        self.faults._silent.clear()
+        self.faults._drops.clear()
+        if self.edge.down:
+            await self._act("up")
+        if self.birth is not None:
+            while not self.birth.done():
+                await self._pass(TICK_US)
+            self.birth.result()
+        await self._pass(self.drawn.quiet_us)
+        session = self.session
+        assert session is not None
+        late = [
+            f"I10: order {o.client_id} is UNKNOWN for {(self.edge.clock() - o.unknown_us) // US_PER_S} s"
+            for m in session.state.markets.values()
+            for o in m.orders.live
+            if o.state == UNKNOWN and self.edge.clock() - o.unknown_us > 60 * US_PER_S
+        ]
+        self.out.violations += late
+        await session.stop("simulation")
+        await self._pass(2 * US_PER_S)
+
+    # -- checks --
+
+    def _always(self) -> None:
+        session = self.session
+        if session is None or self.out.violations:
+            return
+        self.out.violations += self.wire.violations()
+        self.out.violations += write_ahead("I4", set(self.wire.submissions), self.written)
+        account = self.exchange.accounts[self.account.name]
+        live = [(self.keys.get(o.client_id, "?"), o.order_id, o.is_trigger) for o in account.live.values() if o.client_id in self.keys]
+        self.out.violations += one_live_order("I2", live)
+        if not self.instrument.is_perp:
+            market = session.state.markets[self.drawn.symbol]
+            open_buys = sum((Decimal(o.ticks * o.open_lots) for o in account.live.values() if o.side == BUY), Decimal(0))
+            atoms = self.instrument.tick_lot_atoms
+            held = Decimal(max(0, market.ledger.cost_atoms))
+            self.out.violations += within_budget("I5", held, open_buys * atoms, BUDGET * 10**9)
+
+    def _final_checks(self) -> None:
+        session = self.session
+        assert session is not None
+        market = session.state.markets[self.drawn.symbol]
+        account = self.exchange.accounts[self.account.name]
+        i = self.instrument
+        fills = [f for f in account.fills if f.symbol == i.symbol]
+        cash = sum(f.realised_atoms if i.is_perp else -f.side * f.quote_atoms for f in fills)
+        cash -= sum(f.fee_atoms for f in fills if f.fee_asset == i.quote)
+        cash += sum(f.amount_atoms for f in account.funding if f.symbol == i.symbol)
+        base = sum(f.side * f.lots for f in fills) * i.lot_atoms
+        base -= sum(f.fee_atoms for f in fills if f.fee_asset == i.base)
+        ours = {"base": Decimal(market.ledger.base_atoms), "cash": Decimal(market.ledger.cash_atoms)}
+        theirs = {"base": Decimal(base), "cash": Decimal(cash)}
+        self.out.violations += ledger_equality("I1", ours, theirs)
+        per_key: dict[object, Decimal] = {}
+        for f in fills:
+            key = self.keys.get(f.client_id) if f.client_id is not None else None
+            if key is not None:
+                per_key[key] = per_key.get(key, Decimal(0)) + f.lots
+        self.out.violations += totals("I2", per_key, self.written_totals)
+        left = [o for o in account.live.values() if o.client_id in self.keys]
+        known = {o.order_id for o in market.orders.live}
+        for order in left:
+            role = "EXIT or STOP" if str(order.order_id) in known else "orphan"
+            ours_too = next((o for o in market.orders.live if o.order_id == str(order.order_id)), None)
+            if ours_too is None:
+                self.out.violations.append(f"I3: order {order.order_id} of client id {order.client_id} rests and is not managed ({role})")
+            elif ours_too.role not in (EXIT, STOP) and ours_too.kind != TRIGGER:
+                self.out.violations.append(f"I16: order {order.order_id} can open and rests after an ordered stop")
+        ghosts = [o for o in market.orders.live if o.order_id and int(o.order_id) not in account.live]
+        self.out.violations += [f"I3: {STATE_NAMES[o.state]} order {o.order_id} is managed here and not at the exchange" for o in ghosts]
+        self.out.fills = len(fills)
+        self.out.commands = sum(self.wire.submissions.values())
+        if session.engine.unwritten is not None:
+            self.out.violations.append(f"I4: the journal is not on the disk: {session.engine.unwritten}")
+        _ = fills_equality
+
+    def _hash(self, method: str, path: str, body: bytes, status: int, answer: bytes) -> None:
+        self.hash.update(f"{self.loop.now_us} {method} {path} {status}\n".encode())
+        self.hash.update(body)
+        self.hash.update(answer)
