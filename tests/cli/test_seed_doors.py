@@ -2,7 +2,7 @@
 
 import base64
 import os
-import time
+import resource
 from decimal import Decimal
 
 import pytest
@@ -106,12 +106,10 @@ def test_a_switch_that_is_on_can_be_turned_off():
 @pytest.mark.process
 @pytest.mark.parametrize("door", ["run.py", "main.py"])
 def test_help_lists_the_seeds_flags_quickly_without_a_package_installed(door, tmp_path):
-    quickest = float("inf")
-    for _ in range(3):
-        begun = time.perf_counter()
-        printed = process(door, ["--help"], tmp_path)
-        quickest = min(quickest, time.perf_counter() - begun)
-        assert printed.code == 0
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    printed = process(door, ["--help"], tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert printed.code == 0
     for flag in (
         "--api-key",
         "--secret-key",
@@ -126,7 +124,9 @@ def test_help_lists_the_seeds_flags_quickly_without_a_package_installed(door, tm
     ):
         assert f"  {flag}" in printed.out
     assert not printed.err
-    assert quickest < 1.0, f"help took {quickest:.2f} s; 0.15 s is usual"
+    # Work and not waiting, so that a busy machine does not fail it.
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert worked < 1.0, f"help took {worked:.2f} s of work; 0.15 s is usual"
 
 
 HEAVY = ("numba", "aiohttp", "picows", "pyarrow", "pydantic", "asyncio", "sqlite3", "rich", "nacl")
