@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lemon_trader"
-SKIPPED = {
+SKIPPED = {"__pycache__", "build", "dist", "data-store", "settings"}  # besides every hidden folder but .ci
     ".git",
     ".venv",
     "__pycache__",
@@ -48,12 +48,17 @@ def sources() -> tuple[Source, ...]:
     return tuple(found)
 
 
+def is_ours(folder: str) -> bool:
+    """False for what tools leave: environments, caches, builds, and the records of runs."""
+    return folder == ".ci" or not (folder.startswith(".") or folder in SKIPPED or folder.endswith(".egg-info"))
+
+
 @cache
 def texts() -> tuple[tuple[str, str], ...]:
     """Every text file of the project: (path under the root, content)."""
     found = []
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.endswith(".egg-info"))
+        folders[:] = sorted(name for name in folders if is_ours(name))
         for name in sorted(files):
             path = Path(folder) / name
             if name == ".env":
