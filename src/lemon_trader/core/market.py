@@ -154,9 +154,9 @@ class MarketState:
         return self.last_ticks
 
     def in_band(self) -> bool:
-        """Whether the last answer still holds at this touch."""
+        """Whether the last answer still holds at this touch; never at a book with one side empty or crossed."""
         v = self.view
-        return 0 < self.band_low <= v.bid_ticks and v.ask_ticks <= self.band_high
+        return 0 < self.band_low <= v.bid_ticks < v.ask_ticks <= self.band_high
 
     def _touch_without_own(self) -> tuple[int, int]:
         book = self.book
