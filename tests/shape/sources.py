@@ -10,18 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lemon_trader"
 SKIPPED = {"__pycache__", "build", "dist", "data-store", "settings"}  # besides every hidden folder but .ci
-    ".git",
-    ".venv",
-    "__pycache__",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".hypothesis",
-    "build",
-    "dist",
-    "data-store",
-    "settings",
-}
 
 
 @dataclass(frozen=True)
