@@ -1,6 +1,7 @@
 """Wants against what works: each case is a rule of architecture §3, in a sentence."""
 
 import pytest
+from tests.core.make import T0, empty_view, holding, want
 
 from lemon_trader.core.diff import CANCEL, PLACE, SETTLE_US, Scratch, action_array, diff, fill_slots
 from lemon_trader.core.reasons import NAMES
@@ -22,7 +23,6 @@ from lemon_trader.core.units import (
     UNKNOWN,
     WORKING,
 )
-from tests.core.make import T0, empty_view, holding, want
 
 LONG_AGO = T0 - 60_000_000
 

@@ -2,10 +2,10 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.make import T0, USDC, fill, perp, spot
 
 from lemon_trader.core.ledger import Ledger
 from lemon_trader.core.units import BUY, SELL
-from tests.core.make import T0, USDC, fill, perp, spot
 
 trades = st.lists(
     st.tuples(

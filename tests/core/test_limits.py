@@ -1,6 +1,7 @@
 """Limits in the send path: each case is a limit, counted with everything that may still fill."""
 
 import pytest
+from tests.core.make import USDC, empty_view, holding, want
 
 from lemon_trader.core.diff import PLACE, action_array
 from lemon_trader.core.limits import RATE_UNIT, Limits, mask, review
@@ -23,7 +24,6 @@ from lemon_trader.core.units import (
     UNKNOWN,
     WORKING,
 )
-from tests.core.make import USDC, empty_view, holding, want
 
 PLENTY = 100 * RATE_UNIT
 BID = {"side": BUY, "ticks": 9_900, "lots": 100}  # 99 USDC

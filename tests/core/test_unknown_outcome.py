@@ -1,7 +1,9 @@
 """An order that may or may not have been accepted: never sent again, resolved by lease, fence and ledger (fault matrix §1)."""
 
 import pytest
+from tests.core.make import T0, USDC, account, fill, read, row
 
+from lemon_trader.core.decide import _fences as fences
 from lemon_trader.core.events import (
     NO_CLIENT_ID,
     Attempted,
@@ -14,11 +16,9 @@ from lemon_trader.core.events import (
     PlaceRefused,
     PlaceUnknown,
 )
-from lemon_trader.core.decide import _fences as fences
 from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US
 from lemon_trader.core.step import recover, step
 from lemon_trader.core.units import BUY, CANCELLED, CANCELLING, FILLED, IN_FLIGHT, PROVEN_ABSENT, REJECTED, UNKNOWN, US_PER_S, WORKING
-from tests.core.make import T0, USDC, account, fill, read, row
 
 WINDOW = 5 * US_PER_S
 S = US_PER_S

@@ -24,7 +24,9 @@ def one_live_order(name: str, live: list[tuple[object, int, bool]]) -> list[str]
 
 def totals(name: str, filled: dict[object, Decimal], written: dict[object, Decimal]) -> list[str]:
     """I2: filled for a key never exceeds the largest total written for it."""
-    return [f"{name}: {key} filled {lots}, at most {written.get(key)} was written" for key, lots in filled.items() if lots > written.get(key, 0)]
+    return [
+        f"{name}: {key} filled {lots}, at most {written.get(key)} was written" for key, lots in filled.items() if lots > written.get(key, 0)
+    ]
 
 
 def within_budget(name: str, held_cost: Decimal, open_buys: Decimal, budget: Decimal) -> list[str]:

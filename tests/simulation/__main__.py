@@ -15,7 +15,6 @@ from tests.simulation.life import Life, Outcome
 from tests.simulation.plan import draw
 from tests.virtual_time import VirtualLoop
 
-
 SEED_WALL_S = 60  # a seed takes a second or two; one that does not end is a finding, with the place where it turns
 
 
@@ -89,7 +88,9 @@ def main() -> int:
             lives, acts = lives + result["lives"], acts + result["acts"]
             if result["violations"]:
                 failed.append(result)
-                print(f"seed {result['seed']} {result['strategy']} {result['symbol']} faults {','.join(result['faults'])}: {result['violations'][0]}")
+                print(
+                    f"seed {result['seed']} {result['strategy']} {result['symbol']} faults {','.join(result['faults'])}: {result['violations'][0]}"
+                )
                 print(f"  replay: python -m tests.simulation --one {result['seed']}", flush=True)
     minutes = (time.monotonic() - begun) / 60
     days = simulated / 86_400_000_000

@@ -11,6 +11,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.fake_env import START_US, FakeEnv
+from tests.fake_store import Disk
+from tests.invariants.books import fills_equality, ledger_equality, one_live_order, totals, within_budget, write_ahead
+from tests.invariants.wire import WireWitness
+from tests.simulation.exchange import REST, STREAM, Edge
+from tests.simulation.plan import Drawn
+from tests.virtual_time import VirtualLoop
+
 from lemon_trader.config.settings import SANDBOX, PairSettings, RunSettings
 from lemon_trader.core.events import Decided
 from lemon_trader.core.units import BUY, EXIT, STATE_NAMES, STOP, TRIGGER, UNKNOWN, US_PER_S
@@ -20,13 +28,6 @@ from lemon_trader.run.session import Session
 from lemon_trader.sandbox.faults import Faults, Kind
 from lemon_trader.sandbox.world import WorldOptions, make_world
 from lemon_trader.venues.venue import VenueLost
-from tests.fake_env import START_US, FakeEnv
-from tests.fake_store import Disk
-from tests.invariants.books import fills_equality, ledger_equality, one_live_order, totals, within_budget, write_ahead
-from tests.invariants.wire import WireWitness
-from tests.simulation.exchange import REST, STREAM, Edge
-from tests.simulation.plan import Drawn
-from tests.virtual_time import VirtualLoop
 
 TICK_US = 100_000
 BUDGET = Decimal(500)
@@ -118,7 +119,7 @@ class Life:
             return
 
     def die(self, *, power: bool) -> None:
-        """kill -9, or the plug."""
+        """Kill -9, or the plug."""
         assert self.env is not None
         self.env.kill()
         if power:

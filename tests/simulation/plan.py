@@ -53,7 +53,7 @@ class Drawn:
     acts: list[tuple[int, str]] = field(default_factory=list)
 
 
-def draw(seed: int, *, only: list[str] | None = None, active_us: int = 6 * MINUTE, quiet_us: int = 100 * S) -> Drawn:
+def draw(seed: int, *, only: list[str] | None = None, active_us: int = 4 * MINUTE, quiet_us: int = 90 * S) -> Drawn:
     """The plan of this seed; `only` restricts it to these faults."""
     chance = random.Random(f"plan {seed}")
     strategy = ("market-maker", "martingale")[seed % 2]
@@ -79,7 +79,11 @@ def draw(seed: int, *, only: list[str] | None = None, active_us: int = 6 * MINUT
         on, off = FAULTS[name]
         for _ in range(chance.randint(1, 3)):
             begin = chance.randint(5 * S, active_us - 30 * S)
-            fill = {"p": chance.choice((30_000, 100_000, 300_000)), "w": chance.choice((-3_600 * S, 3_600 * S)), "lag": chance.choice((2 * S, 4 * S))}
+            fill = {
+                "p": chance.choice((30_000, 100_000, 300_000)),
+                "w": chance.choice((-3_600 * S, 3_600 * S)),
+                "lag": chance.choice((2 * S, 4 * S)),
+            }
             drawn.acts.append((begin, on.format(**fill)))
             drawn.acts.append((min(active_us, begin + chance.randint(3 * S, 40 * S)), off))
     drawn.acts.sort(key=lambda pair: pair[0])

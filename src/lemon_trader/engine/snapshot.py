@@ -5,8 +5,10 @@ from typing import Any
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.reasons import NAMES, PLACED
-from lemon_trader.core.units import FIRST_TERMINAL, KIND_NAMES, MODE_NAMES, PPM, ROLE_NAMES, STATE_NAMES, side_name
+from lemon_trader.core.units import ATOMS_PER_UNIT, FIRST_TERMINAL, KIND_NAMES, MODE_NAMES, ROLE_NAMES, STATE_NAMES, side_name
 from lemon_trader.engine.turn import Engine
+
+ATOMS_PER_PCT_PPM = ATOMS_PER_UNIT // 10_000  # a ppm is a ten-thousandth of a percent
 
 
 def snapshot(engine: Engine, now_us: int, mode: str) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _market(m: MarketState) -> dict[str, Any]:
         "funding": atoms_text(ledger.funding_atoms),
         "net": atoms_text(ledger.net_atoms(price)) if price or not ledger.base_atoms else None,
         "cash": atoms_text(ledger.cash_atoms),
-        "volatility_pct": f"{v.volatility_ppm / PPM * 100:.4f}",
+        "volatility_pct": atoms_text(v.volatility_ppm * ATOMS_PER_PCT_PPM),
         "orders": [
             {
                 "client_id": o.client_id,

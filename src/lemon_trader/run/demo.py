@@ -34,7 +34,7 @@ RECORDING_S: Final = 1_200
 LADDER: Final = "SOL_USDC"
 QUOTED: Final = "ETH_USDC_PERP"
 STORIES: Final = {LADDER: "demo", QUOTED: "ripple"}
-CUT_AT: Final = 0.3  # of the time, the streams are cut
+CUT_AT_PCT: Final = 30  # of the time, the streams are cut
 CLOSE_CODE: Final = 1001
 FILLS_SHOWN: Final = 14
 
@@ -131,7 +131,7 @@ async def _watch(face: Face, session: Session, sandbox: RunningSandbox, lasts_s:
     said = 0
     while (passed := (env.now_us() - begun) // US_PER_S) < lasts_s:
         await env.sleep(US_PER_S)
-        if not cut and passed >= lasts_s * CUT_AT:
+        if not cut and 100 * passed >= lasts_s * CUT_AT_PCT:
             cut = True
             face.say("demo.cut")
             sandbox.app.hub.close_all(CLOSE_CODE, "demonstration")
