@@ -199,6 +199,8 @@ class AnySequence(RuleBasedStateMachine):
             assert order.side * effect.fill.ticks <= order.side * order.ticks or order.order_type is OrderType.MARKET, (
                 "worse than its limit"
             )
+        if not order.is_live and order.time_in_force is TimeInForce.FOK and not order.is_trigger:
+            assert order.executed_lots in {0, order.lots}, "a fill-or-kill was filled in part"
         if order.is_live:
             self.orders[order.order_id] = order
         else:
