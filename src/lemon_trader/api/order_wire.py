@@ -27,6 +27,11 @@ IDLE_US: Final = 20 * US_PER_S  # a connection silent for this long is asked the
 SETTLED_US: Final = 10 * US_PER_S  # a connection that lived this long was a good one: the next is opened at once
 ANSWER_BYTES_MAX: Final = 1 << 20
 
+# Why a command did not leave.
+NO_WAY: Final = "no connection"
+TOO_LATE: Final = "no connection was free in time"
+NO_BUDGET: Final = "the budget of requests keeps its rest for cancels and protection"
+
 Sink = Callable[[Sequence[Event]], None]
 
 
@@ -144,28 +149,14 @@ class OrderWire:
             queue.append(_Job(now_us, batch, None, request))
 
     def _pump(self) -> None:
-        """Give waiting jobs to idle connections; answer those that waited too long."""
+        """Give waiting jobs to idle connections; answer those that waited too long or wait for nothing."""
         if self._is_closed:
             return
         now_us = self._env.now_us()
-        self._give_up(self._urgent, now_us, is_down=all(lane.is_down for lane in self.lanes))
-        self._give_up(self._ordinary, now_us, is_down=self.lanes[0].is_down)
-        while self._urgent:
-            lane = next((lane for lane in reversed(self.lanes) if lane.is_idle), None)
-            if lane is None:
-                break
-            wait_us = self._rate.wait_us(PROTECT, now_us)
-            if wait_us:
-                self._env.call_later(wait_us, self._pump)
-                break
-            self._rate.take(PROTECT, now_us)
-            self._leave(lane, self._urgent.popleft(), now_us)
-        while self._ordinary and self.lanes[0].is_idle:
-            job = self._ordinary.popleft()
-            if self._rate.take(PLACE, now_us):
-                self._leave(self.lanes[0], job, now_us)
-            else:
-                self._refuse(job, "the budget of requests keeps its rest for cancels and protection", now_us)
+        if self._urgent:
+            self._pump_urgent(now_us)
+        if self._ordinary:
+            self._pump_ordinary(now_us)
         if (self._urgent or self._ordinary) and not self._is_waiting:
             self._is_waiting = True
             oldest_us = min(queue[0].at_us for queue in (self._urgent, self._ordinary) if queue)
@@ -175,9 +166,38 @@ class OrderWire:
         self._is_waiting = False
         self._pump()
 
-    def _give_up(self, queue: "deque[_Job]", now_us: int, *, is_down: bool) -> None:
-        while queue and (is_down or now_us - queue[0].at_us >= WAIT_US):
-            self._refuse(queue.popleft(), "no connection" if is_down else "no connection was free in time", now_us)
+    def _pump_urgent(self, now_us: int) -> None:
+        queue = self._urgent
+        while queue:
+            if now_us - queue[0].at_us >= WAIT_US:
+                self._refuse(queue.popleft(), TOO_LATE, now_us)
+                continue
+            for lane in reversed(self.lanes):
+                if lane.is_idle:
+                    break
+            else:
+                if not all(lane.is_down for lane in self.lanes):
+                    return
+                self._refuse(queue.popleft(), NO_WAY, now_us)
+                continue
+            if not self._rate.take(PROTECT, now_us):
+                self._env.call_later(self._rate.wait_us(PROTECT, now_us), self._pump)
+                return
+            self._leave(lane, queue.popleft(), now_us)
+
+    def _pump_ordinary(self, now_us: int) -> None:
+        queue, lane = self._ordinary, self.lanes[0]
+        while queue:
+            if now_us - queue[0].at_us >= WAIT_US:
+                self._refuse(queue.popleft(), TOO_LATE, now_us)
+            elif lane.is_down:
+                self._refuse(queue.popleft(), NO_WAY, now_us)
+            elif not lane.is_idle:
+                return
+            elif self._rate.take(PLACE, now_us):
+                self._leave(lane, queue.popleft(), now_us)
+            else:
+                self._refuse(queue.popleft(), NO_BUDGET, now_us)
 
     def _leave(self, lane: "_Lane", job: "_Job", now_us: int) -> None:
         request = job.request
