@@ -1,6 +1,5 @@
 """What the exchange does not take: the venue's code and text, and nothing changed."""
 
-import msgspec
 import pytest
 from tests.matching.worlds import PERP, SPOT, T, booked, limit, market, perp, refusal, spot, world
 
@@ -65,7 +64,7 @@ CASES = [
 @pytest.mark.parametrize(("new", "code", "text"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_an_order_is_refused_and_leaves_no_trace(new, code, text):
     bounds = {**BOUNDED, "min_lots": 2, "max_lots": 5_000, "min_ticks": 100, "max_ticks": 100_000}
-    exchange = booked(None, market_bounds(spot(), bounds), market_bounds(perp(), bounds))
+    exchange = booked(None, spot(**bounds), perp(**bounds))
     exchange.outside_take(SPOT, BUY, 1, 0, T)
     exchange.set_outside(SPOT, SELL, 10_100, 500, T)
     exchange.outside_take(SPOT, SELL, 1, 0, T)
@@ -73,10 +72,6 @@ def test_an_order_is_refused_and_leaves_no_trace(new, code, text):
     got = refusal(exchange, "ann", new)
     assert got[0] == code
     assert text in got[1]
-
-
-def market_bounds(instrument, bounds):
-    return msgspec.structs.replace(instrument, **bounds)
 
 
 def test_what_costs_more_than_is_there_is_refused():

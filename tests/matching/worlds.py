@@ -1,5 +1,7 @@
 """Small exchanges to test on: one spot and one perpetual market, a few accounts, a book to trade against."""
 
+from msgspec.structs import replace
+
 from lemon_trader.core.instrument import Instrument, instrument
 from lemon_trader.core.units import ATOMS_PER_UNIT, BUY, SELL
 from lemon_trader.matching.effects import Effect, OrderChanged
@@ -16,12 +18,13 @@ FEELESS = Rules(spot_maker_ppm=0, spot_taker_ppm=0, perp_maker_ppm=0, perp_taker
 
 def spot(**bounds: int) -> Instrument:
     """SOL_USDC, tick 0.01, lot 0.01: one lot at one tick is 10**5 atoms, one lot is 10**7 atoms of SOL."""
-    return instrument(SPOT, "SOL", "USDC", is_perp=False, tick="0.01", lot="0.01", **bounds)
+    return replace(instrument(SPOT, "SOL", "USDC", is_perp=False, tick="0.01", lot="0.01"), **bounds)
 
 
 def perp(**bounds: int) -> Instrument:
     """SOL_USDC_PERP on the same grid, initial margin 2 %, maintenance 1.25 %."""
-    return instrument(PERP, "SOL", "USDC", is_perp=True, tick="0.01", lot="0.01", **{"imf_ppm": 20_000, "mmf_ppm": 12_500, **bounds})
+    bare = instrument(PERP, "SOL", "USDC", is_perp=True, tick="0.01", lot="0.01")
+    return replace(bare, **{"imf_ppm": 20_000, "mmf_ppm": 12_500, **bounds})
 
 
 def world(rules: Rules | None = None, *instruments: Instrument) -> Exchange:
