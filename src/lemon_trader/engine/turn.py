@@ -19,6 +19,7 @@ from lemon_trader.core.step import step
 from lemon_trader.database.journal import JournalUnwritable
 
 _UNWRITTEN: Final = frozenset(MARKET_FACTS)  # public data goes to a tape if somebody wants one; a turn's record holds the view it used
+_NOTHING_BOOKED: Final = ()  # never the state's own list, which the next fill grows
 _IDS_LOW: Final = 256  # a new block is reserved when fewer are left: a turn sends at most one order a slot
 
 
@@ -68,7 +69,7 @@ class Engine:
         self._journal = journal
         self._venue = venue
         self._booked = False
-        self._told: list[tuple[int, Event, list[Recorded]]] = []
+        self._told: list[tuple[int, Event, Sequence[Recorded]]] = []
 
     def turn(self, facts: Sequence[Event]) -> None:
         """Take the facts of one read: fold all of them, decide once, send what was decided."""
@@ -145,7 +146,7 @@ class Engine:
             self._booked = True
         if self.on_fact is not None:
             number = self._journal.sequence + (1 if type(event) in _UNWRITTEN else 0)
-            self._told.append((number, event, recorded))
+            self._told.append((number, event, recorded or _NOTHING_BOOKED))
 
     def _reserve(self, now_us: int) -> None:
         state = self.state

@@ -6,10 +6,9 @@ import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
-from lemon_trader.config.settings import RunSettings
+from lemon_trader.config.settings import LOCK_FILE, STATUS_FILE, RunSettings
 from lemon_trader.core.events import Event, Started
 from lemon_trader.core.state import AccountState, Alert, Recorded
 from lemon_trader.core.units import US_PER_S
@@ -27,9 +26,6 @@ from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.run.parts import apply_limits, make_plan, make_venue
 from lemon_trader.venues.live import LiveVenue
 
-RECORDS: Final = "records.db"
-LOCK: Final = "engine.lock"
-STATUS: Final = "status.json"
 PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
 
 
@@ -74,7 +70,7 @@ class Session:
             StartRefused: another engine runs on this store, or a market is not listed.
             VenueLost, JournalCorrupt and its kin: as they say.
         """
-        if not self.store.lock(LOCK):
+        if not self.store.lock(LOCK_FILE):
             raise StartRefused("start.second_engine", place=str(self.settings.store_dir))
         opened = self.journal.open(self.env.now_us())
         self.cut_bytes = opened.cut_bytes
@@ -177,11 +173,11 @@ class Session:
 
     def _save_picture(self) -> None:
         with suppress(OSError):  # a picture that could not be written is only late
-            self.store.replace(STATUS, json.dumps(self.picture()).encode())
+            self.store.replace(STATUS_FILE, json.dumps(self.picture()).encode())
 
     def _open_records(self) -> None:
         """Records are for people: without them trading goes on, and the operator is told."""
-        path = Path(self.settings.store_dir) / RECORDS
+        path = self.settings.database_path
         instruments = [m.instrument for m in self.state.markets.values()]
         try:
             self._db = Database(str(path))

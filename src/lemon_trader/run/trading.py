@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from lemon_trader.config.settings import LIVE, PAPER, SANDBOX, Face, RunSettings
+from lemon_trader.config.settings import DATABASE_FILE, LIVE, PAPER, SANDBOX, Face, RunSettings
 from lemon_trader.core.instrument import GateError, atoms_text
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.state import Alert
@@ -132,7 +132,7 @@ def sandbox_session(settings: RunSettings, env: LiveEnv, sandbox: RunningSandbox
 
 def set_aside(store_dir: Path) -> None:
     """An embedded sandbox is a new exchange each time: what the last one knew is kept beside, the newest five."""
-    if (store_dir / "journal-000001").exists() or (store_dir / "records.db").exists():
+    if (store_dir / "journal-000001").exists() or (store_dir / DATABASE_FILE).exists():
         store_dir.rename(store_dir.with_name(f"{store_dir.name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1_000:03d}"))
     past = sorted(p for p in store_dir.parent.glob(f"{store_dir.name}-2*") if p.is_dir())
     for old in past[:-PAST_KEPT]:
@@ -214,7 +214,8 @@ def _last_words_of(face: Face, symbol: str, m: MarketState) -> None:
 
 
 def say_equality(face: Face, session: Session, sandbox: RunningSandbox) -> bool:
-    """Compare our books with the exchange's own, to the atom, and say so."""
+    """Compare our books with the exchange's own, and the report with our books, to the atom, and say so."""
+    reported = {market["symbol"]: market["periods"]["all"] for market in session.report()["markets"]}
     account = sandbox.app.desk.exchange.accounts[sandbox.accounts[0].name]
     equal = True
     for symbol, m in sorted(session.state.markets.items()):
@@ -227,7 +228,12 @@ def say_equality(face: Face, session: Session, sandbox: RunningSandbox) -> bool:
         base = sum(f.side * f.lots for f in fills)
         if not i.is_perp:
             base = base * i.lot_atoms - sum(f.fee_atoms for f in fills if f.fee_asset == i.base) + m.ledger.given_atoms
-        same = ours == (base, cash)
+        figures = reported.get(symbol, {"gross": "0", "fees": "0", "funding": "0"})
+        shown = (figures["gross"], figures["fees"], figures["funding"])
+        kept = (atoms_text(m.ledger.realised_atoms), atoms_text(m.ledger.fees_atoms), atoms_text(m.ledger.funding_atoms))
+        same = ours == (base, cash) and shown == kept
         equal = equal and same
-        face.say("equal.yes" if same else "equal.no", symbol=symbol, ours=f"{ours[0]} / {ours[1]}", theirs=f"{base} / {cash}")
+        unit = i.lot_atoms if i.is_perp else 1
+        said = [f"{atoms_text(held * unit)} {i.base}, {atoms_text(paid)} {i.quote}" for held, paid in (ours, (base, cash))]
+        face.say("equal.yes" if same else "equal.no", symbol=symbol, ours=said[0], theirs=said[1])
     return equal
