@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SEEDS ?= 300
 FROM ?= 0
 
-.PHONY: setup demo test check format lint types shape simulate bench lock clean
+.PHONY: setup demo test check format lint types shape simulate bench lock lock-peers clean
 
 setup: $(VENV)/.ready
 
@@ -40,12 +40,16 @@ simulate: setup
 check: format lint types shape test simulate
 
 bench: setup
-	$(PYTHON) benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 lock: setup
 	$(BIN)/python -m pip install --quiet pip-tools
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe -o requirements.txt pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe -o requirements-dev.txt requirements-dev.in
 
+lock-peers: setup
+	$(BIN)/python -m pip install --quiet pip-tools
+	CUSTOM_COMPILE_COMMAND="make lock-peers" $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe -o benchmarks/requirements-peers.txt benchmarks/requirements-peers.in
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) benchmarks/.venv-peers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,233 @@
+"""Every figure of `docs/performance.md`, with what stands beside it, in one run: a table on standard output, and `--json FILE` for programs.
+
+    make bench                        everything, about four minutes
+    make bench ARGS="--only rig"      one part: rig, inside, replay, sandbox, memory
+
+Absolute figures are those of this machine at this moment; the ratios are what counts. Where the system lets us, the measuring processes run
+before all others (SCHED_FIFO), because a neighbour's time slice is a thousand times longer than what is measured here.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PEERS = HERE / ".venv-peers"
+PARTS = ("rig", "inside", "replay", "sandbox", "memory")
+ROUNDS = 3  # of the rig, all stacks in each, so that a slow minute meets everybody
+
+
+@dataclass
+class Row:
+    """One line: what, the figure, beside what it stands and how that compares with the goal. `goal` "" = there is none."""
+
+    part: str
+    name: str
+    p50: float
+    p99: float | None
+    unit: str
+    ratio: str = ""
+    goal: str = ""
+    verdict: str = ""
+
+
+def child_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def peers_python() -> str:
+    """The interpreter of the peers' environment, made when it is missing or its lock changed."""
+    lock = HERE / "requirements-peers.txt"
+    stamp = PEERS / ".lock"
+    python = PEERS / "bin" / "python"
+    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
+        print("preparing the environment of the peers …", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)], check=True)
+        stamp.write_bytes(lock.read_bytes())
+    return str(python)
+
+
+# ---- the rig ----
+
+
+def ride(command: Callable[[str, str], list[str]], cycles: int) -> list[list[float]]:
+    """Let one stack trade on the rig; for each cycle: first and last place, how many, first and last cancel; µs."""
+    with tempfile.TemporaryDirectory(prefix="lemon-rig-") as folder:
+        server = subprocess.Popen(
+            [sys.executable, str(HERE / "rig" / "server.py"), "--cycles", str(cycles)],
+            stdout=subprocess.PIPE,
+            env=child_environment(),
+            text=True,
+        )
+        client = None
+        try:
+            assert server.stdout is not None
+            ready = server.stdout.readline().strip()
+            client = subprocess.Popen(command(ready, folder), env=child_environment())
+            answer: dict[str, Any] = json.loads(server.stdout.readline())
+        finally:
+            for process in (client, server):
+                if process is not None:
+                    process.kill()
+                    process.wait()
+    if len(answer["rows"]) < cycles // 2:
+        raise SystemExit(f"the rig saw only {len(answer['rows'])} of {cycles} cycles with an order: {command('READY', folder)}")
+    return [[first / 1_000, last / 1_000, count, cancel / 1_000, end / 1_000] for first, last, count, cancel, end in answer["rows"]]
+
+
+def quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def rig(cycles: int) -> list[Row]:
+    ours = str(HERE / "rig" / "engine.py")
+    peers = peers_python()
+    stacks: dict[str, Callable[[str, str], list[str]]] = {
+        "bare": lambda ready, _: [sys.executable, str(HERE / "rig" / "bare.py"), ready],
+        "engine": lambda ready, folder: [sys.executable, ours, ready, folder, "1", "normal"],
+        "six": lambda ready, folder: [sys.executable, ours, ready, folder, "6", "normal"],
+        "strict": lambda ready, folder: [sys.executable, ours, ready, folder, "1", "strict"],
+        "ccxt": lambda ready, _: [peers, str(HERE / "rig" / "ccxt_pro.py"), ready],
+    }
+    seen: dict[str, list[list[float]]] = {name: [] for name in stacks}
+    for _ in range(ROUNDS):
+        for name, command in stacks.items():
+            seen[name] += ride(command, cycles // ROUNDS)
+    of = {name: ([r[0] for r in rows], [r[1] for r in rows], [r[3] for r in rows if r[3]]) for name, rows in seen.items()}
+    p50 = {name: quantile(first, 0.5) for name, (first, _, _) in of.items()}
+    p99 = {name: quantile(first, 0.99) for name, (first, _, _) in of.items()}
+    last = quantile(of["six"][1], 0.5)
+    beside = p50["engine"] / p50["bare"]
+    tail = p99["engine"] / p99["bare"]
+    return [
+        Row("rig", "bare path: read, sign, write", p50["bare"], p99["bare"], "µs"),
+        Row("rig", "whole engine, tick to order", p50["engine"], p99["engine"], "µs", f"{beside:.2f}× bare, p99 {tail:.2f}×",
+            "≤ 1.5× bare, p99 ≤ 2×", mark(beside <= 1.5 and tail <= 2)),
+        Row("rig", "whole engine, tick to cancel", quantile(of["engine"][2], 0.5), quantile(of["engine"][2], 0.99), "µs",
+            f"{quantile(of['engine'][2], 0.5) / quantile(of['bare'][2], 0.5):.2f}× bare"),
+        Row("rig", "ccxt.pro book → ccxt order", p50["ccxt"], p99["ccxt"], "µs", f"{p50['ccxt'] / p50['engine']:.1f}× ours",
+            "≥ 5× ours", mark(p50["ccxt"] >= 5 * p50["engine"])),
+        Row("rig", "durability = strict", p50["strict"], p99["strict"], "µs", f"{p50['strict'] / p50['engine']:.2f}× normal",
+            "p50 ≤ 350 µs", mark(p50["strict"] <= 350)),
+        Row("rig", "six orders in one turn: the first", p50["six"], p99["six"], "µs", f"{p50['six'] / p50['engine']:.2f}× a single one",
+            "≤ 1.2×", mark(p50["six"] <= 1.2 * p50["engine"])),
+        Row("rig", "six orders in one turn: the last", last, quantile(of["six"][1], 0.99), "µs", "", "≤ 250 µs", mark(last <= 250)),
+    ]  # fmt: skip
+
+
+def mark(is_met: bool) -> str:
+    return "met" if is_met else "missed"
+
+
+# ---- the other parts: each a program of its own that prints one JSON object ----
+
+
+def part(script: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), "--json", *arguments], env=child_environment(), stdout=subprocess.PIPE, check=True, text=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+INSIDE_GOALS = {"turn, strategy asked, nothing to send": 8.0, "turn with one place, to the wire": 30.0}
+
+
+def inside(_: int) -> list[Row]:
+    rows = []
+    for name, us in part("inside.py").items():
+        goal = INSIDE_GOALS.get(name)
+        rows.append(Row("inside", name, us, None, "µs", "", f"≤ {goal:.0f} µs" if goal else "", mark(us <= goal) if goal else ""))
+    return rows
+
+
+def replay(_: int) -> list[Row]:
+    found = part("replay.py")
+    return [
+        Row("replay", f"{found['market']}: acts", found["acts"], None, "/s"),
+        Row("replay", f"{found['market']}: facts", found["facts"], None, "/s", f"{found['facts'] / 282_000:.2f}× NautilusTrader's ticks of the reference",
+            "≥ 200,000 /s", mark(found["facts"] >= 200_000)),
+        Row("replay", f"{found['market']}: turns", found["turns"], None, "/s"),
+    ]  # fmt: skip
+
+
+def sandbox(_: int) -> list[Row]:
+    found = part("sandbox_orders.py")
+    return [
+        Row("sandbox", "signed limit orders over loopback", found["signed"], None, "/s", "", "≥ 3,000 /s", mark(found["signed"] >= 3_000)),
+        Row(
+            "sandbox",
+            "matching alone, place and cancel",
+            found["matching"],
+            None,
+            "/s",
+            "",
+            "≥ 200,000 /s",
+            mark(found["matching"] >= 200_000),
+        ),
+    ]
+
+
+def memory(_: int) -> list[Row]:
+    found = part("memory.py")
+    return [
+        Row("memory", "resident after one simulated hour of quoting", found["resident"] / 2**20, None, "MiB", f"{found['orders']} orders"),
+        Row("memory", "slope over its second half", found["slope"] / 1024, None, "KiB/min", "per simulated minute"),
+    ]
+
+
+# ---- the table ----
+
+
+def table(rows: list[Row]) -> str:
+    lines = ["| part | what | p50 | p99 | beside | goal | |", "|---|---|---:|---:|---|---|---|"]
+    for r in rows:
+        p50 = f"{r.p50:,.0f}" if r.p50 >= 1_000 else f"{r.p50:.1f}"
+        p99 = "" if r.p99 is None else f"{r.p99:.0f} {r.unit}"
+        lines.append(f"| {r.part} | {r.name} | {p50} {r.unit} | {p99} | {r.ratio} | {r.goal} | {r.verdict} |")
+    return "\n".join(lines)
+
+
+def first_in_line() -> str:
+    """Run before others where we may; how it went, for the head of the table."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except (AttributeError, PermissionError, OSError):
+        return "at ordinary priority: a busy machine shows in every p99"
+    return "before other processes (SCHED_FIFO)"
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given more than once")
+    asked.add_argument("--cycles", type=int, default=2_400, help="orders of each stack on the rig")
+    asked.add_argument("--json", type=Path, help="write the rows to this file too")
+    given = asked.parse_args()
+    how = first_in_line()
+    rows: list[Row] = []
+    for name in given.only or PARTS:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        rows += {"rig": rig, "inside": inside, "replay": replay, "sandbox": sandbox, "memory": memory}[name](given.cycles)
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {how}"
+    print(f"{machine}\n\n{table(rows)}")
+    if given.json is not None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        given.json.write_text(
+            json.dumps({"at": stamp, "machine": machine, "rows": [asdict(r) for r in rows]}, indent=1, ensure_ascii=False)
+        )
+
+
+if __name__ == "__main__":
+    main()
