@@ -118,7 +118,8 @@ def _check_quantity(new: NewOrder, listing: Listing) -> None:
                 raise Refused(Code.INVALID_CLIENT_REQUEST, "Must specify one positive `quantity` or `quoteQuantity`, not both")
             return
         if new.order_type is OrderType.MARKET and lots <= 0:
-            raise Refused(Code.INVALID_CLIENT_REQUEST, "Market orders must specify a positive `quantity` or `quoteQuantity`")
+            text = "Market orders must specify a positive `quantity` or `quoteQuantity`"
+            raise Refused(Code.INVALID_CLIENT_REQUEST, text, Reason.INVALID_QUANTITY)
     if lots < instrument.min_lots:
         raise Refused(Code.INVALID_CLIENT_REQUEST, "Quantity is below the minimum allowed value", Reason.INVALID_QUANTITY)
     if instrument.max_lots and lots > instrument.max_lots:
