@@ -124,12 +124,3 @@ def test_a_request_is_signed_with_whole_milliseconds_rounded_down():
     assert clock.offset_us == 500
     assert clock.venue_ms(START_US + 499) == START_US // 1_000
     assert clock.venue_ms(START_US + 500) == START_US // 1_000 + 1
-
-
-def test_a_clock_that_is_ours_takes_no_samples_and_wants_none():
-    clock = VenueClock(is_ours=True)
-    assert clock.ready
-    ask(clock, START_US, 10**9)
-    clock.doubt()
-    assert not clock.due(START_US + 10**12)
-    assert clock.venue_us(START_US) == START_US

@@ -83,7 +83,7 @@ class Rig:
         self.exchange = Exchange(self.env)
         self.calls = []
         self.book = Book()
-        dialect, self.clock = exchange("backpack").dialect(), VenueClock(is_ours=True)
+        dialect, self.clock = exchange("backpack").dialect(), VenueClock()
         client = ApiClient(self.env, URL, dialect, None, self.clock, RateBudget())
         self.public = MarketFeed(self.env, WS, dialect, client, MARKETS, [SOL.symbol], self.sink)
         self.private = AccountFeed(

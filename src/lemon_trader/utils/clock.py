@@ -21,12 +21,6 @@ class VenueClock:
     Of the last few samples the one wins that agrees with most of the others, and among those the one that is now least uncertain: a single
     wrong answer changes nothing, and a clock that was really set wins with the majority.
 
-    An exchange that lives at another speed (a sandbox that is wound up) has no offset: there `is_ours=True` signs with our own time, which
-    such an exchange accepts as well.
-
-    An exchange that lives at another speed (a sandbox that is wound up) has no offset. With `is_ours` requests are signed with our own
-    time, which such an exchange accepts as well.
-
     Attributes:
         wants_sample: set by `doubt()` and until enough new samples came; who keeps time shall ask at once.
     """
@@ -34,7 +28,6 @@ class VenueClock:
     def __init__(
         self,
         *,
-        is_ours: bool = False,
         keep: int = 8,
         enough: int = 3,
         worst_us: int = US_PER_S,
@@ -44,7 +37,6 @@ class VenueClock:
         """An estimate without samples: offset 0.
 
         Args:
-            is_ours: the venue takes our clock for its own; samples are not wanted and change nothing.
             keep: samples that are compared.
             enough: samples after which a doubt is over.
             worst_us: a sample more uncertain than this says nothing (half its round trip, µs).
@@ -52,7 +44,6 @@ class VenueClock:
             every_us: how long an estimate stays good enough.
         """
         assert 0 < enough <= keep
-        self._is_ours = is_ours
         self._keep = keep
         self._enough = enough
         self._worst_us = worst_us
@@ -61,13 +52,13 @@ class VenueClock:
         self._samples: list[Sample] = []
         self._best = Sample(0, 0, 0)
         self._first: Sample | None = None
-        self.wants_sample = not is_ours
+        self.wants_sample = True
         self.ignored = 0
 
     @property
     def ready(self) -> bool:
         """At least one usable sample was ever taken."""
-        return self._is_ours or self._first is not None
+        return self._first is not None
 
     @property
     def offset_us(self) -> int:
@@ -102,8 +93,6 @@ class VenueClock:
             received_us: our time when the answer was here.
             venue_ms: the venue's clock in the answer; it cut its own microseconds off, so half a millisecond is added.
         """
-        if self._is_ours:
-            return True
         uncertainty_us = (received_us - sent_us) // 2 + HALF_MS_US
         if received_us < sent_us or uncertainty_us > self._worst_us or venue_ms <= 0:
             self.ignored += 1
@@ -120,12 +109,10 @@ class VenueClock:
     def doubt(self) -> None:
         """The venue called a request of ours expired: what we know may be wrong. The estimate stays until new samples replace it."""
         self._samples = []
-        self.wants_sample = not self._is_ours
+        self.wants_sample = True
 
     def due(self, now_us: int) -> bool:
         """Whether it is time to ask again."""
-        if self._is_ours:
-            return False
         return self.wants_sample or not self._samples or now_us - self._samples[-1].at_us >= self._every_us
 
     def _choose(self, now_us: int) -> Sample:

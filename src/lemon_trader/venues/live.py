@@ -44,7 +44,6 @@ class LiveVenue:
         *,
         rest_url: str,
         ws_url: str,
-        clock: VenueClock | None = None,
         age_us: int = AGE_US,
         connections: int = 3,
     ) -> None:
@@ -57,7 +56,6 @@ class LiveVenue:
             sink: where facts go, all of one network read in one call, never during `send`.
             rest_url: scheme://host[:port] of requests.
             ws_url: of the streams.
-            clock: of the exchange; None = an estimate is made and kept.
             age_us: a stream silent for this long is replaced.
             connections: of the order path.
         """
@@ -72,7 +70,7 @@ class LiveVenue:
         self._tasks: list[Timer] = []
         self._feeds: list[MarketFeed | AccountFeed] = []
         self._is_closed = False
-        self.clock = clock or VenueClock()
+        self.clock = VenueClock()
         self.rate = RateBudget()
         self._client = ApiClient(env, rest_url, dialect, signer, self.clock, self.rate)
         self._account = AccountReader(env, self._client, dialect, self.clock)
