@@ -7,7 +7,7 @@ Sides are +1 for a buy and -1 for a sell.
 from typing import Final
 
 from lemon_trader.formulas.compilable import compilable
-from lemon_trader.formulas.rounding import PPM, ceil_div, scaled_floor
+from lemon_trader.formulas.rounding import PPM, scaled_floor
 
 HALF_MAX_PPM: Final = 500_000  # a bid at half the mid: whatever the model says, no quote stands farther
 
@@ -78,9 +78,8 @@ def quote_ticks(mid2: int, side: int, distance_ppm: int) -> int:
         side: +1 buy, -1 sell.
         distance_ppm: from the mid, 0 ... 10**6.
     """
-    if side > 0:
-        return mid2 * (PPM - distance_ppm) // (2 * PPM)
-    return ceil_div(mid2 * (PPM + distance_ppm), 2 * PPM)
+    # Floor division of the negative rounds a sell up: one expression for both sides.
+    return side * (side * mid2 * (PPM - side * distance_ppm) // (2 * PPM))
 
 
 @compilable

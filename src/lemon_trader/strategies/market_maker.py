@@ -14,6 +14,7 @@ from lemon_trader.formulas.compilable import compilable
 from lemon_trader.formulas.cost import cap_ticks
 from lemon_trader.formulas.quote import half_spread_ppm, is_jump, quote_ticks, share_ppm, skew_ppm, tilt_ppm, tolerance2_ticks
 from lemon_trader.formulas.rounding import scaled_floor
+from lemon_trader.strategies.rows import ANY_PRICE, hold, narrow, put, wake
 
 REBALANCE_OFF: Final = 0
 REBALANCE_PASSIVE: Final = 1  # post-only at the touch
@@ -104,14 +105,15 @@ class MarketMakerMemory:
 @compilable
 def targets(params: MarketMakerParams, view: View, position: Position, memory: MarketMakerMemory, out: list[Row]) -> int:
     """Write the quotes that shall rest now; the number of rows, header included."""
-    head = out[0]
-    head.price_ticks = 0
-    head.trigger_ticks = 0
-    head.qty_lots = 0
+    hold(out, 0, 0, 0)
     if view.fresh == 0 or view.may_open == 0 or view.bid_ticks <= 0 or view.ask_ticks <= view.bid_ticks or position.budget_atoms <= 0:
         return 1
     if is_look_due(params, view, position, memory):
         look(params, view, position, memory)
+    # As long as the mid stays within the tolerance no look is due. Rows that lean on the touch narrow this further.
+    tolerance2 = tolerance2_ticks(memory.anchor2, params.tolerance_ppm)
+    hold(out, max((memory.anchor2 - tolerance2 + 1) // 2, 1), (memory.anchor2 + tolerance2) // 2, memory.look_us)
+    wake(out, view.now_us, memory.calm_us)
     used = 1
     rest = 0
     if memory.rebalance_side != 0:
@@ -119,9 +121,7 @@ def targets(params: MarketMakerParams, view: View, position: Position, memory: M
         rest = max(memory.rebalance_lots - filled, 0)
         used = write_rebalance(params, view, memory, out, used)
     used = write_side(params, view, position, memory, out, used, BUY, rest)
-    used = write_side(params, view, position, memory, out, used, SELL, rest)
-    write_validity(params, view, memory, out, used)
-    return used
+    return write_side(params, view, position, memory, out, used, SELL, rest)
 
 
 @compilable
@@ -238,24 +238,15 @@ def write_rebalance(params: MarketMakerParams, view: View, memory: MarketMakerMe
     side = memory.rebalance_side
     if side == BUY and memory.bids_paused:
         return used
-    row = out[used]
-    row.slot = REBALANCE_SLOT
-    row.generation = memory.rebalance_generation
-    row.role = REBALANCE
-    row.side = side
-    row.flags = 0
-    row.trigger_ticks = 0
-    row.qty_lots = memory.rebalance_lots
+    kind = POST_ONLY
+    price = memory.rebalance_ticks
     if params.rebalance == REBALANCE_TAKE:
-        row.kind = TAKE
-        row.price_ticks = memory.rebalance_ticks
-        row.tolerance_ticks = 0
-        row.tolerance_ppm = 0
+        kind = TAKE
     else:
-        row.kind = POST_ONLY
-        row.price_ticks = outside_touch(view, side, memory.rebalance_ticks)
-        row.tolerance_ticks = 0
-        row.tolerance_ppm = QTY_TOLERANCE_PPM
+        price = min(price, view.ask_ticks - 1) if side == BUY else max(price, view.bid_ticks + 1)
+        lean_on_touch(view, side, price, out)
+    put(out, used, REBALANCE_SLOT, memory.rebalance_generation, REBALANCE, side, kind, 0, price, memory.rebalance_lots)
+    out[used].tolerance_ppm = 0 if kind == TAKE else QTY_TOLERANCE_PPM
     return used + 1
 
 
@@ -280,42 +271,49 @@ def write_side(
     money = 0
     by_coins = side == SELL and view.is_perp == 0
     claimed = rebalance_lots if memory.rebalance_side == side else 0
+    anchor2 = memory.anchor2
     if by_coins:
         coins = position.sellable_lots - claimed
     else:
         held = position.cost_atoms if position.base_atoms * side > 0 else 0
-        worth = max(memory.rebalance_ticks, memory.anchor2 // 2 + 1) * view.tick_lot_atoms
-        money = position.budget_atoms - held - claimed * worth
-    tolerance = tolerance2_ticks(memory.anchor2, params.tolerance_ppm) // 2
+        money = position.budget_atoms - held - claimed * max(memory.rebalance_ticks, anchor2 // 2 + 1) * view.tick_lot_atoms
+    tolerance = tolerance2_ticks(anchor2, params.tolerance_ppm) // 2
+    lowest = max(view.min_ticks, 1)
+    highest = view.max_ticks
     minimum = max(view.min_lots, 1)
-    first = 0 if side == BUY else ASK_SLOT
+    nearest = view.ask_ticks - 1 if side == BUY else view.bid_ticks + 1
+    distance = memory.half_ppm + side * memory.skew_ppm
+    slot = 0 if side == BUY else ASK_SLOT
     for level in range(params.levels):
-        distance = memory.half_ppm + level * params.level_step_ppm + side * memory.skew_ppm
-        price = outside_touch(view, side, quote_ticks(memory.anchor2, side, min(distance, PPM)))
-        if price < max(view.min_ticks, 1) or (view.max_ticks > 0 and price > view.max_ticks):
+        price = quote_ticks(anchor2, side, distance)
+        if price < lowest or 0 < highest < price:
             break
+        if (price - nearest) * side > 0:
+            price = nearest  # one tick inside the other side's touch: a post-only order that reaches it is refused
+        if level == 0:
+            lean_on_touch(view, side, price, out)
         worth = price * view.tick_lot_atoms
-        reach = coins if by_coins else money // worth
-        slot = first + level
-        total = hold_quote(view, memory, slot, max(reach, 0), minimum)
-        if total == 0:
-            continue
-        filled = view.filled[slot] if view.generation[slot] == memory.generation[slot] else 0
-        coins -= total - filled
-        money -= (total - filled) * worth
-        row = out[used]
-        row.slot = slot
-        row.generation = memory.generation[slot]
-        row.role = QUOTE
-        row.side = side
-        row.kind = POST_ONLY
-        row.flags = 0
-        row.price_ticks = price
-        row.trigger_ticks = 0
-        row.qty_lots = total
-        row.tolerance_ticks = tolerance
-        row.tolerance_ppm = QTY_TOLERANCE_PPM
-        used += 1
+        total = hold_quote(view, memory, slot, coins if by_coins else money // worth, minimum)
+        if total > 0:
+            generation = memory.generation[slot]
+            rest = total - view.filled[slot] if view.generation[slot] == generation else total
+            coins -= rest
+            money -= rest * worth
+            row = out[used]
+            row.slot = slot
+            row.generation = generation
+            row.role = QUOTE
+            row.side = side
+            row.kind = POST_ONLY
+            row.flags = 0
+            row.price_ticks = price
+            row.trigger_ticks = 0
+            row.qty_lots = total
+            row.tolerance_ticks = tolerance
+            row.tolerance_ppm = QTY_TOLERANCE_PPM
+            used += 1
+        distance += params.level_step_ppm
+        slot += 1
     return used
 
 
@@ -327,52 +325,31 @@ def hold_quote(view: View, memory: MarketMakerMemory, slot: int, reach_lots: int
     """
     generation = memory.generation[slot]
     sent = view.generation[slot]
-    if view.live_orders[slot] == 0:
-        wanted = min(memory.size_lots, reach_lots)
-        if wanted < minimum:
-            return 0
-        if sent > generation or (sent == generation and (view.filled[slot] > 0 or wanted != memory.total[slot])):
-            memory.generation[slot] = max(generation, sent) + 1
-        elif sent == generation:
-            return wanted
-        memory.total[slot] = wanted
+    if view.live_orders[slot] > 0:
+        if sent != generation:
+            return 0  # something of another generation lives: it ends before anything else is asked of this slot
+        total = memory.total[slot]
+        return total if 0 < total - view.filled[slot] <= reach_lots else 0
+    wanted = min(memory.size_lots, reach_lots)
+    if wanted < minimum:
+        return 0
+    if sent == generation and view.filled[slot] == 0 and wanted == memory.total[slot]:
         return wanted
-    if sent != generation:
-        return 0  # something of another generation lives: it ends before anything else is asked of this slot
-    total = memory.total[slot]
-    rest = total - view.filled[slot]
-    return total if 0 < rest <= reach_lots else 0
+    if sent >= generation:
+        memory.generation[slot] = sent + 1
+    memory.total[slot] = wanted
+    return wanted
 
 
 @compilable
-def outside_touch(view: View, side: int, price: int) -> int:
-    """The price, or one tick inside the other side's touch where it would take: post-only orders there are refused."""
+def lean_on_touch(view: View, side: int, price: int, out: list[Row]) -> None:
+    """Let the answer hold only where the nearest order of a side does not reach the touch; one that does follows every touch."""
     if side == BUY:
-        return min(price, view.ask_ticks - 1)
-    return max(price, view.bid_ticks + 1)
-
-
-@compilable
-def write_validity(params: MarketMakerParams, view: View, memory: MarketMakerMemory, out: list[Row], used: int) -> None:
-    """Write the header: as long as bid and ask stay between its prices no look is due, and no quote reaches the touch."""
-    head = out[0]
-    head.qty_lots = memory.look_us
-    if memory.pulled_side != 0 and memory.calm_us > view.now_us:
-        head.qty_lots = min(memory.look_us, memory.calm_us)
-    tolerance2 = tolerance2_ticks(memory.anchor2, params.tolerance_ppm)
-    low = (memory.anchor2 - tolerance2 + 1) // 2
-    high = (memory.anchor2 + tolerance2) // 2
-    for i in range(1, used):
-        if out[i].kind == TAKE:
-            continue  # it stands where the last look put it
-        if out[i].side == BUY:
-            if out[i].price_ticks >= view.ask_ticks - 1:
-                return  # it may have been held back by the touch: the next touch may let it go
-            low = max(low, out[i].price_ticks)
+        if price >= view.ask_ticks - 1:
+            narrow(out, 1, 0)
         else:
-            if out[i].price_ticks <= view.bid_ticks + 1:
-                return
-            high = min(high, out[i].price_ticks)
-    if low <= high:
-        head.price_ticks = max(low, 1)
-        head.trigger_ticks = high
+            narrow(out, price, ANY_PRICE)
+    elif price <= view.bid_ticks + 1:
+        narrow(out, 1, 0)
+    else:
+        narrow(out, 1, price)

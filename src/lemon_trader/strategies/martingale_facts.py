@@ -6,14 +6,16 @@ from lemon_trader.strategies.martingale_records import MartingaleMemory, Marting
 
 
 @compilable
-def layer_is_open(view: View, memory: MartingaleMemory, layer: int, deepest: int) -> int:
+def layer_is_open(view: View, memory: MartingaleMemory, layer: int, deepest: int, minimum: int) -> int:
     """1 when something of a layer may still be bought: its order lives, or it is no shallower than what has filled and worth an order."""
-    rest = memory.total[layer] - filled_of_cycle(view, memory, layer)
+    rest = memory.total[layer]
+    if view.generation[layer] == memory.cycle:
+        rest -= view.filled[layer]
     if rest <= 0:
         return 0
     if view.live_orders[layer] > 0:
         return 1
-    return 1 if layer >= deepest and rest >= max(view.min_lots, 1) else 0
+    return 1 if layer >= deepest and rest >= minimum else 0
 
 
 @compilable
@@ -23,7 +25,7 @@ def ladder_is_used_up(view: View, memory: MartingaleMemory) -> int:
         return 0
     deepest = deepest_layer(view, memory)
     for layer in range(memory.layers):
-        if layer_is_open(view, memory, layer, deepest):
+        if layer_is_open(view, memory, layer, deepest, max(view.min_lots, 1)):
             return 0
     return 1
 
@@ -31,8 +33,9 @@ def ladder_is_used_up(view: View, memory: MartingaleMemory) -> int:
 @compilable
 def deepest_layer(view: View, memory: MartingaleMemory) -> int:
     """The deepest layer of this cycle with a fill; -1 = nothing is bought yet."""
+    filled = view.filled
     for layer in range(memory.layers - 1, -1, -1):
-        if filled_of_cycle(view, memory, layer) > 0:
+        if filled[layer] > 0 and view.generation[layer] == memory.cycle:
             return layer
     return -1
 
@@ -47,8 +50,9 @@ def filled_of_cycle(view: View, memory: MartingaleMemory, slot: int) -> int:
 def lots_bought(view: View, memory: MartingaleMemory) -> int:
     """Lots ever filled in the layers' slots: it grows with every buy, whichever cycle it belongs to."""
     bought = 0
+    ever = view.filled_ever
     for layer in range(memory.layers):
-        bought += view.filled_ever[layer]
+        bought += ever[layer]
     return bought
 
 

@@ -26,20 +26,22 @@ def place_martingale_orders(params: MartingaleParams, view: View, memory: Martin
         return put(out, used, 0, memory.cycle, LAYER, params.side, TAKE, 0, memory.anchor_most, memory.total[0])
     # A layer that the market has jumped over buys at the market instead, and reaches no further through it than an entry may.
     reach = cap_ticks(view.ask_ticks if params.side == BUY else view.bid_ticks, params.entry_slippage_ppm, params.side)
+    minimum = max(view.min_lots, 1)
     left = params.resting
     for layer in range(memory.layers):
         if left == 0:
             break
-        if layer_is_open(view, memory, layer, deepest) == 0:
+        if layer_is_open(view, memory, layer, deepest, minimum) == 0:
             continue
         price = memory.price[layer]
         if reach > 0 and (price - reach) * params.side > 0:
             price = reach
             hold(out, 0, 0, out[0].qty_lots)
-        elif params.side == BUY:
-            narrow(out, ceil_div(price * PPM, PPM + params.entry_slippage_ppm), ANY_PRICE)
-        else:
-            narrow(out, 1, price * PPM // (PPM - params.entry_slippage_ppm))
+        elif left == params.resting:  # the first one is the nearest: while the market has not jumped over it, it has over none
+            if params.side == BUY:
+                narrow(out, ceil_div(price * PPM, PPM + params.entry_slippage_ppm), ANY_PRICE)
+            else:
+                narrow(out, 1, price * PPM // (PPM - params.entry_slippage_ppm))
         used = put(out, used, layer, memory.cycle, LAYER, params.side, LIMIT, 0, price, memory.total[layer])
         left -= 1
     return used

@@ -26,6 +26,7 @@ UNKNOWN_BUDGET_ATOMS: Final = 10**17
 VOLATILITY_WINDOW_US: Final = 300_000_000
 FALL_WINDOW_US: Final = 60_000_000
 
+# A STOP reaches no further than the 3 % that the limits let a closing order reach: one that they withheld would protect nothing.
 PARAMETERS: Final = (
     Parameter("budget", "--budget", "quote", "400", "help.budget", low="1", sane_high="1000000"),
     Parameter("layers", "--layers", "int", "6", "help.layers", low="1", high=str(LAYERS_MAX), sane_high="12"),
@@ -40,7 +41,7 @@ PARAMETERS: Final = (
     Parameter("stop_loss_pct", "--stop-loss-pct", "pct", "8", "help.stop-loss-pct", low="0.01", high="99", sane_low="1", sane_high="60"),
     Parameter("stop_by_layer", "--stop-by-layer", "bool", "true", "help.stop-by-layer"),
     Parameter("stop_inside_ladder", "--stop-inside-ladder", "bool", "false", "help.stop-inside-ladder"),
-    Parameter("stop_slippage_pct", "--stop-slippage-pct", "pct", "2", "help.stop-slippage-pct", low="0.01", high="50", sane_high="10"),
+    Parameter("stop_slippage_pct", "--stop-slippage-pct", "pct", "2", "help.stop-slippage-pct", low="0.01", high="3", sane_low="0.1"),
     Parameter("protect_beyond_pct", "--protect-beyond-pct", "pct", "0.5", "help.protect-beyond-pct", low="0.01", high="20", sane_high="5"),
     Parameter("entry", "--entry", "choice", "offset", "help.entry", choices=("offset", "market", "manual")),
     Parameter("entry_offset_pct", "--entry-offset-pct", "pct", "0.1", "help.entry-offset-pct", low="0", high="50", sane_high="5"),
@@ -49,7 +50,7 @@ PARAMETERS: Final = (
     Parameter("entry_wait", "--entry-wait", "duration", "60s", "help.entry-wait", low="1s", sane_high="1d"),
     Parameter("entry_chase_pct", "--entry-chase-pct", "pct", "0.5", "help.entry-chase-pct", low="0", high="20", sane_high="3"),
     Parameter("entry_fallback", "--entry-fallback", "choice", "market", "help.entry-fallback", choices=("skip", "market")),
-    Parameter("entry_slippage_pct", "--entry-slippage-pct", "pct", "0.2", "help.entry-slippage-pct", low="0", high="10", sane_high="2"),
+    Parameter("entry_slippage_pct", "--entry-slippage-pct", "pct", "0.2", "help.entry-slippage-pct", low="0", high="5", sane_high="1"),
     Parameter("cooldown", "--cooldown", "duration", "30s", "help.cooldown", low="0s", sane_high="7d"),
     Parameter("pause_after_stop", "--pause-after-stop", "duration", "1h", "help.pause-after-stop", low="0s", sane_high="30d"),
     Parameter("cycles", "--cycles", "int", "0", "help.cycles", low="0", high="1000000"),
