@@ -16,6 +16,7 @@ from lemon_trader.core.events import (
     PlaceRefused,
     PlaceUnknown,
 )
+from lemon_trader.core.reconcile import news
 from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US
 from lemon_trader.core.step import recover, step
 from lemon_trader.core.units import BUY, CANCELLED, CANCELLING, FILLED, IN_FLIGHT, PROVEN_ABSENT, REJECTED, UNKNOWN, US_PER_S, WORKING
@@ -261,3 +262,35 @@ def test_after_a_crash_what_was_in_the_air_is_unknown():
     state, _, order = sent()
     recover(state, T0 + S)
     assert order.state == UNKNOWN
+
+
+def test_a_read_without_what_is_known_leads_to_the_same_state():
+    def lived():
+        state = account()
+        for n in (1, 2, 3):
+            step(state, attempt(n, slot=n))
+            step(state, PlaceAccepted(T0, T0, "SOL_USDC", n, str(70 + n), "working", 0))
+        step(state, fill(BUY, 9_900, 10, order="71", client=1, trade=1, done=True))
+        return state
+
+    whole = read(
+        at_us=T0 + 9 * S,
+        orders=(row(3, order="73"), row(NO_CLIENT_ID, order="99")),
+        history=(
+            row(1, order="71", status="filled", is_open=False, filled=10),
+            row(2, order="72", status="cancelled", is_open=False, filled=4),
+        ),
+        fills=(
+            fill(BUY, 9_900, 10, order="71", client=1, trade=1),
+            fill(BUY, 9_900, 4, order="72", client=2, trade=2),
+            fill(BUY, 9_900, 1, trade=3, order="98"),
+        ),
+    )
+    one, other = lived(), lived()
+    slim = news(other, whole)
+    assert [r.order_id for r in slim.history] == ["72"]
+    assert [f.trade_id for f in slim.fills] == [2, 3]
+    step(one, whole)
+    step(other, slim)
+    assert one.image() == other.image()
+    assert one.expected == other.expected

@@ -270,6 +270,8 @@ def _write_band(market: MarketState, used: int, now_us: int) -> None:
 def _retries(market: MarketState, now_us: int) -> None:
     """Free the slots whose wait is over: the time has passed, and the book is newer than the refusal's (or had long enough to be)."""
     shown = market.view.retry_us
+    if not any(market.retry_us) and not any(shown):
+        return
     for slot, until in enumerate(market.retry_us):
         if not until:
             shown[slot] = 0

@@ -83,8 +83,8 @@ class Scratch:
     """Working room of one diff, made once.
 
     Attributes:
-        row_of_slot: index of the row that wants this slot; 0 = none.
-        kept: per slot, 1 once an order of it is kept: a second one is surplus.
+        row_of_slot: index of the row that wants this slot; 0 = none. Holds for slots that a row or an order of this diff names.
+        kept: per slot, one more than the index of the order of it that is kept: a second one is surplus; 0 = none. Holds likewise.
     """
 
     row_of_slot: list[int] = ints(SLOTS)
@@ -169,13 +169,20 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
     """
     now_us = view.now_us
     row_of_slot = scratch.row_of_slot
-    for slot in range(SLOTS):
-        row_of_slot[slot] = 0
-        scratch.kept[slot] = 0
+    kept = scratch.kept
+    for k in range(count):
+        slot = orders[k].slot
+        if 0 <= slot < SLOTS:
+            row_of_slot[slot] = 0
+            kept[slot] = 0
+    ranks = 0  # bit n: a row of claim rank n is there
     for i in range(1, used):
-        out[i].reason = NONE
-        out[i].figure = 0
-        row_of_slot[out[i].slot] = i
+        row = out[i]
+        row.reason = NONE
+        row.figure = 0
+        row_of_slot[row.slot] = i
+        kept[row.slot] = 0
+        ranks |= 1 << claim_rank(row.role)
     done = 0
     claimed = 0
     low_sell = 0  # lowest price at which a sell of ours may rest
@@ -216,11 +223,11 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
                     why = keep_order(order, row, row.qty_lots - filled, now_us)
                     if why in (CHANGED, NEARER, FARTHER, LARGER, SMALLER):
                         cancel = why
-                    elif order.kind != TRIGGER and scratch.kept[order.slot] != 0:
+                    elif order.kind != TRIGGER and kept[order.slot] != 0:
                         cancel = SURPLUS
                     else:
                         order.reason = why
-                        scratch.kept[order.slot] = 1
+                        kept[order.slot] = k + 1
         if cancel != 0:
             order.reason = cancel
             action = actions[done]
@@ -232,9 +239,11 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
             done += 1
     free = position.sellable_lots - claimed
     for rank in range(4):
+        if (ranks >> rank) & 1 == 0:
+            continue
         for i in range(1, used):
             row = out[i]
-            if claim_rank(row.role) != rank:
+            if ranks != 1 << rank and claim_rank(row.role) != rank:
                 continue
             slot = row.slot
             generation = view.generation[slot]
@@ -255,20 +264,10 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
                     continue
             elif view.live_orders[slot] > 0:
                 row.reason = WAIT_END
-                for k in range(count):
-                    if (
-                        orders[k].slot == slot
-                        and orders[k].generation == row.generation
-                        and orders[k].reason
-                        in (
-                            KEPT,
-                            KEPT_TOLERANCE,
-                            KEPT_SETTLING,
-                            KEPT_SMALLER,
-                        )
-                    ):
-                        row.reason = orders[k].reason
-                        row.figure = orders[k].figure
+                if kept[slot] != 0:
+                    order = orders[kept[slot] - 1]
+                    row.reason = order.reason
+                    row.figure = order.figure
                 continue
             filled = view.filled[slot] if generation == row.generation else 0
             qty = row.qty_lots - filled
@@ -322,13 +321,16 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
 @compilable
 def fill_slots(view: Any, orders: Any, count: int) -> None:
     """Write what lives per slot into the view; `generation` there must be set before."""
+    generation = view.generation
     for slot in range(SLOTS):
+        if generation[slot] < 0:
+            continue  # nothing was ever attempted: all of it is 0
         view.live[slot] = 0
         view.live_orders[slot] = 0
         view.armed[slot] = 0
         view.in_flight[slot] = 0
         view.unknown[slot] = 0
-        view.ended[slot] = 1 if view.generation[slot] >= 0 else 0
+        view.ended[slot] = 1
     for k in range(count):
         order = orders[k]
         slot = order.slot
@@ -340,7 +342,7 @@ def fill_slots(view: Any, orders: Any, count: int) -> None:
             view.unknown[slot] += 1
         elif order.state == IN_FLIGHT:
             view.in_flight[slot] += 1
-        if order.generation == view.generation[slot]:
+        if order.generation == generation[slot]:
             view.ended[slot] = 0
             if order.state == ARMED:
                 view.armed[slot] += 1

@@ -92,12 +92,14 @@ class OrderTable:
     Attributes:
         live: orders that are not known to have ended, oldest first.
         generation / filled / filled_ever / sent_us: per slot, as `View` names them.
+        changes: counts whatever a view by slot depends on; who keeps such a view compares it.
     """
 
-    __slots__ = ("_by_client", "_by_order", "_tombs", "filled", "filled_ever", "generation", "live", "sent_us")
+    __slots__ = ("_by_client", "_by_order", "_tombs", "changes", "filled", "filled_ever", "generation", "live", "sent_us")
 
     def __init__(self) -> None:
         self.live: list[Order] = []
+        self.changes = 1
         self.generation = [-1] * SLOTS
         self.filled = [0] * SLOTS
         self.filled_ever = [0] * SLOTS

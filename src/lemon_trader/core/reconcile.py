@@ -7,6 +7,8 @@ then is it PROVEN_ABSENT. Errors, empty answers and time alone prove nothing.
 
 from typing import Final
 
+import msgspec
+
 from lemon_trader.core.events import NO_CLIENT_ID, AccountRead, CashMove, Fill, OrderRow, OrderUpdate
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
@@ -151,6 +153,31 @@ def book_move(state: AccountState, market: MarketState, move: CashMove) -> None:
     is_result = move.kind in ("funding", "interest")
     if market.ledger.fund(move.key, move.quantity_atoms if is_result else 0):
         _expect(state, move.asset, move.quantity_atoms)
+
+
+def news(state: AccountState, read: AccountRead) -> AccountRead:
+    """The read without what is known already: rows of orders that have ended here as they say, and named fills that are booked.
+
+    Folding it leads to the same state as folding the whole read, and the journal does not repeat ten minutes of history every time.
+    """
+    history = tuple(row for row in read.history if not _is_old(state, row))
+    fills = tuple(f for f in read.fills if f.trade_id <= 0 or not _is_booked(state, f))
+    moves = tuple(m for m in read.moves if m.symbol not in state.markets or m.key not in state.markets[m.symbol].ledger.moves)
+    return msgspec.structs.replace(read, history=history, fills=fills, moves=moves)
+
+
+def _is_old(state: AccountState, row: OrderRow) -> bool:
+    market = state.markets.get(row.symbol)
+    order = market.orders.find(NO_CLIENT_ID, row.order_id) if market is not None else None
+    return order is not None and not order.is_live and order.filled_lots >= row.filled_lots
+
+
+def _is_booked(state: AccountState, fill: Fill) -> bool:
+    market = state.markets.get(fill.symbol)
+    if market is None:
+        return False
+    order = market.orders.find(NO_CLIENT_ID, fill.order_id)
+    return order is not None and not order.is_live and market.ledger.seen(fill)
 
 
 def _book_fills(state: AccountState, market: MarketState, read: AccountRead, named: dict[str, OrderRow]) -> None:

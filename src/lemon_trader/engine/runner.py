@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lemon_trader.core.events import UserCommand, Wake
+from lemon_trader.core.reconcile import news
 from lemon_trader.core.state import READ_EVERY_US
 from lemon_trader.core.units import EXIT, FIRST_TERMINAL, STOP, US_PER_S
 from lemon_trader.engine.startup import FIRST_LOOK_BACK_US, OVERLAP_US
@@ -23,6 +24,7 @@ class Runner:
     """Keeps an engine awake and informed until it is stopped.
 
     Attributes:
+        is_winding_down: the duration has passed and something held is still guarded.
         reads, reads_lost: account reads that came and that failed.
     """
 
@@ -30,6 +32,7 @@ class Runner:
         self.engine = engine
         self.reads = 0
         self.reads_lost = 0
+        self.is_winding_down = False
         self._env = env
         self._venue = venue
         self._wanted = asyncio.Event()
@@ -50,7 +53,7 @@ class Runner:
         self._tasks = [self._env.spawn(self._wake(), "wake"), self._env.spawn(self._read(), "read")]
 
     async def until_ended(self) -> None:
-        """Come back when the duration has passed or `end` was called."""
+        """Come back when the duration has passed and nothing held needs a guard, or when `end` was called."""
         await self._ended.wait()
 
     def end(self) -> None:
@@ -100,7 +103,15 @@ class Runner:
                 self.engine.checkpoint(now)
                 next_checkpoint = now + CHECKPOINT_US
             if self._duration_us and now - self._started_us >= self._duration_us:
-                self._ended.set()
+                self._wind_down()
+
+    def _wind_down(self) -> None:
+        """The duration is over: nothing opens any more; what is held is guarded until nothing is wanted for it."""
+        if not self.is_winding_down:
+            self.is_winding_down = True
+            self.command("stop", "duration")
+        if all(m.binding is None or m.rows_used <= 1 for m in self.engine.state.markets.values()):
+            self._ended.set()
 
     async def _read(self) -> None:
         while True:
@@ -120,7 +131,7 @@ class Runner:
                 continue
             self.reads += 1
             self._last_read_us = read.begun_us
-            self.engine.turn([read])
+            self.engine.turn([news(self.engine.state, read)])
 
     def _since_us(self) -> int:
         """How far a read looks back: over what the last one saw, and over every order whose end is not known."""

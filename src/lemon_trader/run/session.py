@@ -1,6 +1,7 @@
 """One trading session from lock to last line: store, journal, venue, engine, records and control channel put together and taken apart."""
 
 import asyncio
+import hashlib
 import json
 import signal
 import sqlite3
@@ -21,7 +22,7 @@ from lemon_trader.engine.runner import Runner
 from lemon_trader.engine.snapshot import snapshot
 from lemon_trader.engine.startup import Plan, StartRefused, fold, start
 from lemon_trader.engine.turn import Engine
-from lemon_trader.env import Env
+from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.run.parts import apply_limits, make_plan, make_venue
 from lemon_trader.venues.live import LiveVenue
@@ -39,12 +40,22 @@ class Session:
     """
 
     def __init__(
-        self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "", alone: bool = False
-    ) -> None:
-        """`alone`: without records and control channel, which belong to people: a simulation has neither files nor sockets."""
+        self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "", alone: bool = False,
+        locks: Store | None = None,
+    ) -> None:  # fmt: skip
+        """Put the parts together; nothing connects yet.
+
+        Args:
+            settings, env, signer: what, where and who.
+            rest_url, ws_url: of a sandbox; "" = the exchange's own.
+            alone: without records and control channel, which belong to people: a simulation has neither files nor sockets.
+            locks: where an account's engine is known machine-wide; None = the store's own lock is enough.
+        """
         self.settings = settings
         self.env = env
         self._alone = alone
+        self._api_key = signer.api_key
+        self._locks = locks
         self.store = env.store(settings.mode)
         self.state = AccountState()
         self.starts: list[Started] = []
@@ -70,7 +81,7 @@ class Session:
             StartRefused: another engine runs on this store, or a market is not listed.
             VenueLost, JournalCorrupt and its kin: as they say.
         """
-        if not self.store.lock(LOCK_FILE):
+        if not self.store.lock(LOCK_FILE) or not self._lock_account():
             raise StartRefused("start.second_engine", place=str(self.settings.store_dir))
         opened = self.journal.open(self.env.now_us())
         self.cut_bytes = opened.cut_bytes
@@ -156,6 +167,13 @@ class Session:
         self.journal.close()
 
     # -- inside --
+
+    def _lock_account(self) -> bool:
+        """One account, one engine, whatever folder the other one was started in; only this user's engines on this machine are seen."""
+        if self._locks is None:
+            return True
+        name = hashlib.sha256(self._api_key.encode()).hexdigest()[:16]
+        return self._locks.lock(f"{name}.lock")
 
     def _sink(self, facts: Sequence[Event]) -> None:
         self.engine.turn(facts)

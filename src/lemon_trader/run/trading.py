@@ -14,7 +14,7 @@ from lemon_trader.core.state import Alert
 from lemon_trader.core.units import ATOMS_PER_UNIT, EXIT, PPM, STOP, TRIGGER, US_PER_S, side_name
 from lemon_trader.database.journal import JournalError
 from lemon_trader.engine.startup import Plan, StartRefused
-from lemon_trader.env_live import LiveEnv, Proxies, new_loop
+from lemon_trader.env_live import FolderStore, LiveEnv, Proxies, new_loop
 from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.columns import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
@@ -85,7 +85,7 @@ async def _trade(settings: RunSettings, face: Face) -> int:
         else:
             assert settings.keys is not None
             signer = make_signer(settings.keys.api_key, settings.keys.secret_key.reveal())
-            session = Session(settings, env, signer)
+            session = Session(settings, env, signer, locks=FolderStore(Path.home() / ".lemon-trader" / "locks"))
         session.on_alert = lambda alert: tell(face, alert)
         await session.recover()
         if session.cut_bytes:
