@@ -46,8 +46,11 @@ class Session:
         """Put the parts together; nothing connects yet.
 
         Args:
-            settings, env, signer: what, where and who.
-            rest_url, ws_url: of a sandbox; "" = the exchange's own.
+            settings: what trades, and in which mode.
+            env: the world.
+            signer: whose account.
+            rest_url: of a sandbox; "" = the exchange's own.
+            ws_url: the same for streams.
             alone: without records and control channel, which belong to people: a simulation has neither files nor sockets.
             locks: where an account's engine is known machine-wide; None = the store's own lock is enough.
         """
