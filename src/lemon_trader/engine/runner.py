@@ -8,7 +8,7 @@ from lemon_trader.core.events import UserCommand, Wake
 from lemon_trader.core.reconcile import news
 from lemon_trader.core.state import READ_EVERY_US
 from lemon_trader.core.units import EXIT, FIRST_TERMINAL, STOP, US_PER_S
-from lemon_trader.engine.startup import FIRST_LOOK_BACK_US, OVERLAP_US
+from lemon_trader.engine.startup import OVERLAP_US
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Timer
 from lemon_trader.venues.venue import Venue, VenueLost
@@ -139,4 +139,4 @@ class Runner:
             (o.sent_us for m in self.engine.state.markets.values() for o in m.orders.live if o.unknown_us or o.missing or o.ending),
             default=self._last_read_us,
         )
-        return max(0, min(self._last_read_us - OVERLAP_US, oldest - OVERLAP_US), self._env.now_us() - FIRST_LOOK_BACK_US)
+        return max(0, min(self._last_read_us, oldest) - OVERLAP_US)

@@ -14,7 +14,6 @@ from lemon_trader.core.step import recover, step
 from lemon_trader.engine.turn import Engine
 from lemon_trader.venues.venue import Venue
 
-FIRST_LOOK_BACK_US: Final = 24 * 3600 * 1_000_000
 OVERLAP_US: Final = 10 * 60 * 1_000_000  # histories lag: what was read is read again this far back
 
 
@@ -109,7 +108,7 @@ async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: st
     engine.record(await venue.terms())
     symbols = sorted(state.markets)
     await venue.connect(symbols)
-    since = max(0, last_us - OVERLAP_US) if last_us else now_us() - FIRST_LOOK_BACK_US if _has_history(state) else now_us()
+    since = _since_us(state, last_us, now_us())
     read = await venue.read_account(symbols, since)
     engine.record(read)
     _check_budgets(state, plans)
@@ -127,8 +126,12 @@ async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: st
     engine.deciding = True
 
 
-def _has_history(state: AccountState) -> bool:
-    return any(m.ledger.base_atoms or m.orders.live for m in state.markets.values())
+def _since_us(state: AccountState, last_us: int, now_us: int) -> int:
+    """How far the first read looks back: before the last life ended, and before the oldest order was sent whose end is not known."""
+    if not last_us:
+        return now_us
+    sent = [o.sent_us for m in state.markets.values() for o in m.orders.live]
+    return max(0, min([last_us, *sent]) - OVERLAP_US)
 
 
 def _check_budgets(state: AccountState, plans: Sequence[Plan]) -> None:
