@@ -252,3 +252,14 @@ def test_a_market_without_maintenance_margin_calls_only_below_nothing():
     assert not exchange.accounts["ann"].is_liquidating
     exchange.set_reference(PERP, 9_749, 9_749, 0, T)
     assert exchange.accounts["ann"].is_liquidating
+
+
+def test_an_account_that_closes_at_a_loss_beyond_its_balance_loses_its_open_orders_and_owes_nothing():
+    exchange = opened(400_000)
+    bid = exchange.place("ann", limit(SPOT, BUY, 1_000, 9_000), T)
+    exchange.set_outside(PERP, BUY, 9_700, 400_000, T)
+    exchange.place("ann", market(PERP, SELL, 400_000), T)  # 12,000 lost of 10,000
+    ann = exchange.accounts["ann"]
+    assert (ann.total("USDC"), ann.locked("USDC"), ann.is_liquidating) == (0, 0, False)
+    assert (ann.order_history[-1].order_id, ann.order_history[-1].reason) == (bid.order_id, Reason.LIQUIDATION)
+    exchange.check_closed()

@@ -82,8 +82,9 @@ class Level:
             return
         if change > 0:
             last = next(reversed(self._queue))
-            if last < 0:
-                self._queue[last] += change  # type: ignore[operator]  # negative keys hold lots
+            chunk = self._queue[last]
+            if isinstance(chunk, int):
+                self._queue[last] = chunk + change
             else:
                 self._add_chunk(change)
             return
