@@ -19,6 +19,7 @@ NUMBERS = st.from_regex(r"[0-9]{1,12}(\.[0-9]{1,10})?", fullmatch=True)
 @example("0.000000001", "123456789012345")
 @example("0.000000001", "999999999999999")
 @example("0.01", "0.01")
+@example("0.000000001", "8400000.2")
 @settings(max_examples=300)
 def test_ticks_are_exact_or_refused(step, text):
     market = MARKETS[step]

@@ -15,7 +15,7 @@ from lemon_trader.core.units import ATOMS_PER_UNIT, INT64_MAX, PERP, PPM, SPOT
 NUMBER: Final = re.compile(r"-?\d{1,18}(\.\d{1,40})?\Z", re.ASCII)
 EXPONENT: Final = re.compile(r"-?\d(\.\d{1,20})?[eE][+-]?\d{1,2}\Z", re.ASCII)
 _FAST_DIGITS: Final = 15  # below this many digits a float product, rounded, is exact; tests hold it against Decimal
-_FAST_UNITS: Final = 2**53  # and only up to here, where floats begin to skip whole numbers
+_FAST_UNITS: Final = 2**50  # and only up to here: reading and product are each off by up to 2**-53 of the value, together below a quarter
 
 
 class GateError(ValueError):
