@@ -66,7 +66,9 @@ def prepare(state: AccountState, market: MarketState, now_us: int) -> None:
     table = m.orders
     v.now_us = now_us
     v.generation, v.filled, v.filled_ever, v.sent_us = table.generation, table.filled, table.filled_ever, table.sent_us
-    fill_slots(v, table.live, len(table.live))
+    if m.slots_seen != table.changes:
+        m.slots_seen = table.changes
+        fill_slots(v, table.live, len(table.live))
     _retries(m, now_us)
     v.volatility_ppm, v.fall_ppm = m.sigma_ppm, m.fell_ppm
     v.confirmed_ticks = m.confirmed_ticks

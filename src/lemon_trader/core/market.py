@@ -50,6 +50,7 @@ class MarketState:
 
     Attributes:
         memory_bytes: the strategy's memory as journalled, until a binding takes it.
+        slots_seen: `orders.changes` as of which the view's slots were filled.
         retry_book: per slot, the book's update id that a retry must be newer than.
         asked: 1 when something happened that a decision must look at.
         band_low / band_high / wake_us: where and until when the last answer holds.
@@ -74,6 +75,7 @@ class MarketState:
     binding: Binding | None = None
     memory_bytes: bytes = b""
     rows_used: int = 1
+    slots_seen: int = 0
     asked: bool = True
     band_low: int = 0
     band_high: int = 0
@@ -127,7 +129,8 @@ class MarketState:
         """Judge the price that stops are decided by: a second source within 1 %, or one source that stands for a second."""
         v = self.view
         if self.instrument.is_perp:
-            price, second, age = self.mark_ticks, (v.bid_ticks + v.ask_ticks) // 2, now_us - self.book_us
+            # A book that is quiet is not old while the ticker of its stream speaks each second.
+            price, second, age = self.mark_ticks, (v.bid_ticks + v.ask_ticks) // 2, now_us - max(self.book_us, self.last_us)
         else:
             price, second, age = v.bid_ticks, self.last_ticks, now_us - self.last_us
         if price <= 0:

@@ -119,6 +119,7 @@ class OrderTable:
         """Take in a new attempt or an adopted order."""
         if order.client_id in self._by_client:
             raise IllegalTransition(f"client id {order.client_id} is used twice")
+        self.changes += 1
         self._by_client[order.client_id] = order
         self.live.append(order)
         if order.order_id:
@@ -165,6 +166,7 @@ class OrderTable:
         ended = state >= FIRST_TERMINAL
         was_live = order.state < FIRST_TERMINAL
         order.state = state
+        self.changes += 1
         if ended:
             order.unknown_us = 0
             order.open_lots = 0 if state == FILLED else max(0, order.qty_lots - order.filled_lots)
@@ -184,12 +186,14 @@ class OrderTable:
         if not order.acked:
             order.lease = 1  # "not found" may only mean "not yet": it keeps the lease of an UNKNOWN
         order.state = CANCELLING
+        self.changes += 1
 
     def book(self, order: Order, qty_lots: int, ts_us: int) -> None:
         """Count an execution of it."""
         order.filled_lots += qty_lots
         order.stated_lots = max(order.stated_lots, order.filled_lots)
         order.open_lots = max(0, order.qty_lots - order.filled_lots)
+        self.changes += 1
         slot = order.slot
         if 0 <= slot < SLOTS:
             self.filled_ever[slot] += qty_lots
@@ -207,6 +211,7 @@ class OrderTable:
         """The venue shrank it (reduce-only)."""
         order.qty_lots = qty_lots
         order.open_lots = max(0, qty_lots - order.filled_lots)
+        self.changes += 1
 
     def forget(self, before_us: int) -> None:
         """Drop what ended longer ago than the tombstone."""
@@ -229,6 +234,7 @@ class OrderTable:
 
     def restore(self, image: dict[str, Any]) -> None:
         """Become what `image` was taken of."""
+        self.changes += 1
         for values in image["orders"]:
             order = Order(*values)
             self._by_client[order.client_id] = order

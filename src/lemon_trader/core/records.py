@@ -223,12 +223,11 @@ def dtype_of(record: type) -> Any:
 
 def copy_into(source: R, target: R) -> None:
     """Make `target` equal to `source`, field by field, keeping the target's own lists."""
-    for name in _names(type(source)):
-        value = getattr(source, name)
-        if type(value) is list:
-            getattr(target, name)[:] = value
-        else:
-            setattr(target, name, value)
+    numbers, runs = _names(type(source))
+    for name in numbers:
+        setattr(target, name, getattr(source, name))
+    for name in runs:
+        getattr(target, name)[:] = getattr(source, name)
 
 
 def as_row(record: Any) -> tuple[Any, ...]:
@@ -248,21 +247,23 @@ def unpack(kind: type[R], data: bytes) -> R:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
-_NAMES: dict[type, tuple[str, ...]] = {}
+_NAMES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
 _GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
 
 
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the fields that are one number, and of those that are a run of them."""
     names = _NAMES.get(kind)
     if names is None:
-        names = _NAMES[kind] = tuple(f.name for f in fields(kind))
+        runs = tuple(f.name for f in fields(kind) if "length" in f.metadata)
+        names = _NAMES[kind] = tuple(f.name for f in fields(kind) if f.name not in runs), runs
     return names
 
 
 def _getter(kind: type) -> Callable[[Any], tuple[Any, ...]]:
     getter = _GETTERS.get(kind)
     if getter is None:
-        names = _names(kind)
+        names = tuple(f.name for f in fields(kind))
         many = attrgetter(*names)
         getter = _GETTERS[kind] = many if len(names) > 1 else lambda record: (many(record),)
     return getter
