@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 import time
+import traceback
 from typing import Any
 
 from tests.simulation.life import Life, Outcome
 from tests.simulation.plan import draw
 from tests.virtual_time import VirtualLoop
 
-SEED_WALL_S = 60  # a seed takes a second or two; one that does not end is a finding, with the place where it turns
+SEED_WALL_S = 240  # a seed takes a second or two; one that does not end is a finding, with the place where it turns
 
 
 class Stuck(Exception):
@@ -24,6 +25,11 @@ class Stuck(Exception):
 
 def _stuck(*_: Any) -> None:
     raise Stuck
+
+
+def _told(context: dict[str, Any]) -> str:
+    fault = context.get("exception")
+    return "".join(traceback.format_exception(fault)) if fault is not None else str(context.get("message"))
 
 
 def run_seed(seed: int, only: list[str] | None = None) -> Outcome:
@@ -36,11 +42,10 @@ def run_seed(seed: int, only: list[str] | None = None) -> Outcome:
     life = Life(seed, drawn, loop)
     signal.signal(signal.SIGALRM, _stuck)
     signal.alarm(SEED_WALL_S)
+    loop.set_exception_handler(lambda _, context: life.out.violations.append(f"a callback raised: {_told(context)}"))
     try:
         return loop.run_until_complete(life.run())
     except Exception as fault:  # noqa: BLE001  a crash of the program is a finding like any other
-        import traceback
-
         life.out.violations.append(f"raised: {fault!r}\n{traceback.format_exc()}")
         return life.out
     finally:

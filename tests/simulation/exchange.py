@@ -112,7 +112,7 @@ class StreamSide:
 
     def __init__(self, edge: Edge, end: Any) -> None:
         self._edge = edge
-        self._session = edge.world.app.open_stream(end.send, lambda code, reason: end.close(code, reason))
+        self._session = edge.world.app.open_stream(end.send, end.close)
         edge.hold(end)
 
     def on_messages(self, payloads: list[bytes]) -> None:

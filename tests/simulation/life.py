@@ -59,7 +59,7 @@ class Life:
         self.chance = random.Random(f"faults {seed}")
         self.out = Outcome(seed, drawn)
         self.disks: dict[str, Disk] = {}
-        self.faults = Faults(lambda n: self.chance.randrange(n), {})
+        self.faults = Faults(self.chance.randrange, {})
         world = make_world(
             WorldOptions(market="synthetic", symbols=(drawn.symbol,), seed=seed, activity_pct=drawn.activity_pct, stories=drawn.stories),
             START_US,

@@ -73,10 +73,12 @@ async def _trade(settings: RunSettings, face: Face) -> int:
     def failed(name: str, error: BaseException) -> None:
         failures.append(f"{name}: {error!r}")
         face.say("run.fault", part=name, error=repr(error))
+        if session is not None and session.runner is not None:
+            session.runner.end()  # a fault of ours: orders are pulled, and the next start goes through the journal
 
     sandbox: RunningSandbox | None = None
-    env = LiveEnv(settings.data_dir, failed, proxies=Proxies(stream=settings.ws_proxy or "", environ=os.environ))
     session: Session | None = None
+    env = LiveEnv(settings.data_dir, failed, proxies=Proxies(stream=settings.ws_proxy or "", environ=os.environ))
     try:
         if settings.mode == SANDBOX:
             set_aside(settings.store_dir)
