@@ -32,6 +32,8 @@ def scaled_floor(value: int, factor: int, unit: int) -> int:
     """
     if factor == 0 or value <= INT64_MAX // factor:
         return value * factor // unit
+    if unit <= INT64_MAX // factor:
+        return value // unit * factor + value % unit * factor // unit
     return value // unit * factor + _long_division(value % unit, factor, unit, 0)
 
 
@@ -40,6 +42,8 @@ def scaled_ceil(value: int, factor: int, unit: int) -> int:
     """`value` x `factor` / `unit` rounded up; ranges as `scaled_floor`."""
     if factor == 0 or value <= INT64_MAX // factor:
         return -(-(value * factor) // unit)
+    if unit <= INT64_MAX // factor:
+        return value // unit * factor - (-(value % unit * factor) // unit)
     return value // unit * factor + _long_division(value % unit, factor, unit, 1)
 
 
