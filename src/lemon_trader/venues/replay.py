@@ -6,6 +6,7 @@ engine sees it would have seen live, in the same words.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Final
 
 from lemon_trader.core.commands import Command, Place
@@ -124,12 +125,16 @@ class ReplayVenue:
         account = self.exchange.accounts[self.account]
         wanted = set(symbols)
         assets = account.assets
+        # Rows are appended as things happen, so the youngest are the last: a long life is not read through for its last minute.
+        ended = list(takewhile(lambda o: o.updated_us >= since_us, reversed(account.order_history)))
+        fills = list(takewhile(lambda f: f.at_us >= since_us, reversed(account.fills)))
+        funding = list(takewhile(lambda f: f.at_us >= since_us, reversed(account.funding)))
         return AccountRead(
             now_us, now_us, now_us, since_us, tuple(symbols),
             tuple(order_row(o, is_open=True) for o in self.exchange.open_orders(self.account) if o.symbol in wanted),
-            tuple(order_row(o, is_open=False) for o in reversed(account.order_history) if o.symbol in wanted and o.updated_us >= since_us),
-            tuple(_fill(f, now_us) for f in account.fills if f.symbol in wanted and f.at_us >= since_us),
-            tuple(self._funding(f, now_us) for f in account.funding if f.symbol in wanted and f.at_us >= since_us),
+            tuple(order_row(o, is_open=False) for o in ended if o.symbol in wanted),
+            tuple(_fill(f, now_us) for f in reversed(fills) if f.symbol in wanted),
+            tuple(self._funding(f, now_us) for f in reversed(funding) if f.symbol in wanted),
             tuple(Balance(now_us, now_us, a, account.available(a), account.locked(a)) for a in assets),
             tuple(VenuePosition(now_us, now_us, s, p.lots) for s, p in account.positions.items() if s in wanted),
         )  # fmt: skip
