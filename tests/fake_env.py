@@ -75,7 +75,9 @@ class End:
             return
         # What arrives in the same instant is one read.
         self._arriving.append(data)
-        if len(self._arriving) == 1:
+        if self._env.reads_alone:
+            self._read()
+        elif len(self._arriving) == 1:
             self._env.loop.call_soon(self._read)
 
     def _read(self) -> None:
@@ -110,6 +112,7 @@ class FakeEnv:
         self.disks = disks if disks is not None else {}  # hand a dead process's disks to the next one
         self.rng = random.Random(seed)
         self.delay_us: int | tuple[int, int] = 1_000  # one way, or bounds of a random delay
+        self.reads_alone = False  # each message is a read of its own: over all connections they arrive in the order of sending
         self.wall_skew_us = 0
         self.failures: list[tuple[str, BaseException]] = []
         self.refused: set[str] = set()  # URLs that cannot be connected to now
