@@ -178,6 +178,13 @@ class Life:
                 self.die(power=name == "power")
                 self.era += name == "power"
                 self.birth = self.loop.create_task(self._be_born_after(self.chance.randint(0, 20 * US_PER_S)))
+            case "restart":
+                if self.session is not None:
+                    session, self.session = self.session, None
+                    await session.stop("simulation")
+                    await session.close()
+                    self.die(power=False)
+                    self.birth = self.loop.create_task(self._be_born_after(self.chance.randint(0, 30 * US_PER_S)))
             case "cut":
                 self.edge.cut_all()
             case "down":

@@ -30,6 +30,7 @@ FAULTS = {
     "F50b": ("cut", "calm"),
     "F52": ("kill", "calm"),
     "F54": ("power", "calm"),
+    "F63": ("restart", "calm"),
     "F69": ("lag:{lag}", "lag:0"),
     "F28": ("command:stop", "command:resume"),
     "F76": ("command:kill", "command:resume"),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lemon_trader.core.events import AccountTerms, Fill
+from lemon_trader.core.events import AccountTerms, Fill, Started
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.ledger import Booked
 from lemon_trader.core.market import MarketState
@@ -56,6 +56,7 @@ class AccountState:
         want_read: a reconcile is needed now; next_read_us: at the latest then.
         day, day_pnl, peak_pnl: durable anchors of the loss limits, net profit in quote atoms; has_anchor: they are set.
         day_loss_max / drawdown_max: limits, quote atoms, 0 = off.
+        started: by symbol, what the last start bound there; shown against the next one.
         store_ok: the journal is on the disk; without it nothing opens.
         alerts, recorded: drained by the shell each turn.
     """
@@ -90,6 +91,7 @@ class AccountState:
     drawdown_max: int = 0
     rate_tokens: int = 0
     rate_us: int = 0
+    started: dict[str, Started] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
     recorded: list[Recorded] = field(default_factory=list)
     bad_facts: int = 0
@@ -133,6 +135,7 @@ class AccountState:
                 self.day, self.day_pnl, self.peak_pnl, self.has_anchor, self.venue_us,
             ],
             "expected": self.expected,
+            "started": {symbol: msgspec.to_builtins(e) for symbol, e in self.started.items()},
             "markets": {
                 symbol: {
                     "instrument": msgspec.to_builtins(m.instrument),
@@ -153,6 +156,7 @@ class AccountState:
             self.day, self.day_pnl, self.peak_pnl, self.has_anchor, self.venue_us,
         ) = image["account"]  # fmt: skip
         self.expected = dict(image["expected"])
+        self.started = {symbol: msgspec.convert(e, Started) for symbol, e in image["started"].items()}
         for symbol, data in image["markets"].items():
             m = self.markets[symbol] = MarketState(msgspec.convert(data["instrument"], Instrument))
             m.orders.restore(data["orders"])

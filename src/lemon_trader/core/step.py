@@ -408,6 +408,7 @@ def _ids(state: AccountState, e: IdsReserved) -> None:
 
 
 def _started(state: AccountState, e: Started) -> None:
+    state.started[e.symbol] = e
     m = state.markets.get(e.symbol)
     if m is not None and e.inventory_lots:
         m.ledger.give(e.inventory_lots * m.instrument.lot_atoms, e.inventory_cost_atoms)

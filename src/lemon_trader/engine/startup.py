@@ -53,24 +53,20 @@ class Plan(msgspec.Struct, frozen=True):
     bind: Callable[[MarketState], Binding]
 
 
-def fold(state: AccountState, image: bytes | None, events: Sequence[AnyEvent], instruments: dict[str, Instrument]) -> list[Started]:
-    """Fold a journal into a fresh state; the starts found in it, oldest first.
+def fold(state: AccountState, image: bytes | None, events: Sequence[AnyEvent], instruments: dict[str, Instrument]) -> None:
+    """Fold a journal into a fresh state.
 
     Facts in ticks and lots mean the grid of `instruments`, so every market that the journal names is made first.
     """
     if image is not None:
         state.restore(msgspec.msgpack.decode(image))
-    starts: list[Started] = []
     for event in events:
         symbol = getattr(event, "symbol", "")
         if symbol and symbol not in state.markets and symbol in instruments:
             state.add_market(instruments[symbol])
         step(state, event)
-        if type(event) is Started:
-            starts.append(event)
     state.alerts.clear()  # told in that life
     state.recorded.clear()
-    return starts
 
 
 def bind(state: AccountState, plan: Plan) -> None:

@@ -7,12 +7,14 @@ import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 from lemon_trader.config.settings import LOCK_FILE, STATUS_FILE, RunSettings
-from lemon_trader.core.events import Event, Started
+from lemon_trader.core.events import Event
 from lemon_trader.core.state import AccountState, Alert, Recorded
-from lemon_trader.core.units import US_PER_S
+from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
 from lemon_trader.database.db import Database, DatabaseError
 from lemon_trader.database.journal import Journal, JournalError, read_events
 from lemon_trader.database.records import Recorder, resume
@@ -24,9 +26,11 @@ from lemon_trader.engine.startup import Plan, StartRefused, fold, start
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
+from lemon_trader.logger import Log, Redactor
 from lemon_trader.run.parts import apply_limits, make_plan, make_venue
 from lemon_trader.venues.live import LiveVenue
 
+GRADES: Final = {"info": "info", "warn": "warning", "grave": "error"}
 PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
 
 
@@ -35,13 +39,12 @@ class Session:
 
     Attributes:
         state, engine, venue, runner: its parts, for the demonstration and for tests.
-        starts: what earlier starts in this journal were bound with.
         cut_bytes: torn tail of the journal that this start cut off.
     """
 
     def __init__(
         self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "", alone: bool = False,
-        locks: Store | None = None,
+        locks: Store | None = None, secrets: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Put the parts together; nothing connects yet.
 
@@ -52,6 +55,7 @@ class Session:
             rest_url: of a sandbox; "" = the exchange's own.
             ws_url: the same for streams.
             alone: without records and control channel, which belong to people: a simulation has neither files nor sockets.
+            secrets: what no line of the log may show, in whatever spelling.
             locks: where an account's engine is known machine-wide; None = the store's own lock is enough.
         """
         self.settings = settings
@@ -61,7 +65,6 @@ class Session:
         self._locks = locks
         self.store = env.store(settings.mode)
         self.state = AccountState()
-        self.starts: list[Started] = []
         self.plans: list[Plan] = []
         self.cut_bytes = 0
         self.on_alert: Callable[[Alert], None] = lambda _: None
@@ -70,6 +73,7 @@ class Session:
             self.store, mode=settings.mode, account=signer.api_key, durability="strict" if settings.strict else "normal"
         )  # fmt: skip
         self.engine = Engine(self.state, self.journal, self.venue)
+        self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=Redactor(secrets))
         self.runner: Runner | None = None
         self._db: Database | None = None
         self._recorder: Recorder | None = None
@@ -89,8 +93,9 @@ class Session:
         opened = self.journal.open(self.env.now_us())
         self.cut_bytes = opened.cut_bytes
         instruments = await self.venue.instruments()
-        self.starts = fold(self.state, opened.state, opened.events, instruments)
-        self._last_us = opened.events[-1].ts_us if opened.events else 0
+        fold(self.state, opened.state, opened.events, instruments)
+        # A life that stopped in order ends with a checkpoint and no event behind it: the exchange's time in it says when.
+        self._last_us = opened.events[-1].ts_us if opened.events else self.state.venue_us
         for pair in self.settings.pairs:
             if pair.symbol not in instruments:
                 near = [s for s in sorted(instruments) if s.split("_", maxsplit=1)[0] == pair.symbol.split("_", maxsplit=1)[0]]
@@ -109,16 +114,20 @@ class Session:
         free: dict[str, int] = {b.asset: b.available_atoms for b in read.balances}
         for pair in self.settings.pairs:
             instrument = self.state.markets[pair.symbol].instrument
+            before = self.state.started.get(pair.symbol)
+            if (
+                pair.budget is None and before is not None and before.strategy == pair.strategy
+            ):  # a derived budget is derived once: what is held now is part of it
+                pair = replace(pair, budget=Decimal(before.budget_atoms) / ATOMS_PER_UNIT)  # noqa: PLW2901
             self.plans.append(make_plan(pair, self.state, instrument, free.get(instrument.quote, 0)))
         apply_limits(self.state, self.settings.limits, self.plans)
         return self.plans
 
     def changed(self) -> list[tuple[str, str, str, str]]:
         """(symbol, parameter, old, new) of every open cycle whose parameters would change by this start."""
-        last = {s.symbol: s for s in self.starts}
         found = []
         for plan in self.plans:
-            before = last.get(plan.symbol)
+            before = self.state.started.get(plan.symbol)
             market = self.state.markets[plan.symbol]
             if before is None or before.strategy != plan.strategy or not (market.ledger.base_atoms or market.orders.live):
                 continue
@@ -129,10 +138,12 @@ class Session:
 
     async def trade(self) -> None:
         """Connect, recover what the venue knows, and let the engine decide from now on."""
-        self.engine.on_alert = self.on_alert
+        self.engine.on_alert = self._alert
         await start(self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us)
         durations = [p.duration_s for p in self.settings.pairs if p.duration_s is not None]
         self.runner = Runner(self.engine, self.env, self.venue, duration_us=min(durations, default=0) * US_PER_S)
+        for plan in self.plans:
+            self.log.note("info", "start", {"strategy": plan.strategy, "symbol": plan.symbol, **plan.params})
         self.runner.on_tick(self._tick)
         self.runner.run()
         if not self._alone:
@@ -168,6 +179,7 @@ class Session:
         if self._db is not None:
             self._db.close()
         self.journal.close()
+        self.log.close()
 
     # -- inside --
 
@@ -187,7 +199,12 @@ class Session:
         if action == "stop":
             self.runner.end()
 
+    def _alert(self, alert: Alert) -> None:
+        self.log.note(GRADES[alert.grade], alert.key, alert.values)
+        self.on_alert(alert)
+
     def _tick(self, now_us: int) -> None:
+        self.log.flush()
         if now_us >= self._picture_us:
             self._picture_us = now_us + PICTURE_US
             self._save_picture()

@@ -73,6 +73,8 @@ async def _trade(settings: RunSettings, face: Face) -> int:
     def failed(name: str, error: BaseException) -> None:
         failures.append(f"{name}: {error!r}")
         face.say("run.fault", part=name, error=repr(error))
+        if session is not None:
+            session.log.note("error", "fault", {"part": name, "error": repr(error)})
         if session is not None and session.runner is not None:
             session.runner.end()  # a fault of ours: orders are pulled, and the next start goes through the journal
 
@@ -86,8 +88,10 @@ async def _trade(settings: RunSettings, face: Face) -> int:
             session = sandbox_session(settings, env, sandbox)
         else:
             assert settings.keys is not None
-            signer = make_signer(settings.keys.api_key, settings.keys.secret_key.reveal())
-            session = Session(settings, env, signer, locks=FolderStore(Path.home() / ".lemon-trader" / "locks"))
+            secret = settings.keys.secret_key.reveal()
+            signer = make_signer(settings.keys.api_key, secret)
+            locks = FolderStore(Path.home() / ".lemon-trader" / "locks")
+            session = Session(settings, env, signer, locks=locks, secrets=[secret])
         session.on_alert = lambda alert: tell(face, alert)
         await session.recover()
         if session.cut_bytes:
