@@ -1,4 +1,4 @@
-"""The program in one process without a socket: the venue's frames in at one end, HTTP bytes out at the other, everything between them real."""
+"""The program in one process without a socket: frames in at one end, HTTP bytes out at the other, everything between them real."""
 
 import sys
 from collections.abc import Callable, Coroutine
@@ -76,7 +76,7 @@ class StillEnv:
     def random(self) -> float:
         return 0.5
 
-    def call_later(self, delay_us: int, call: Callable[[], None]) -> Timer:
+    def call_later(self, _delay_us: int, _call: Callable[[], None]) -> Timer:
         return _TIMER
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Timer:
@@ -86,7 +86,7 @@ class StillEnv:
             return _TIMER
         raise RuntimeError(f"{name} waits for something")
 
-    async def connect_wire(self, url: str, user: Any) -> Wire:
+    async def connect_wire(self, _url: str, user: Any) -> Wire:
         self.wires.append(Wire(user))
         return self.wires[-1]
 
@@ -217,6 +217,6 @@ class Program:
         return {
             "id": order_id, "clientId": asked.get("clientId"), "symbol": SYMBOL, "side": asked.get("side", "Bid"), "status": status,
             "orderType": "Limit", "timeInForce": "GTC", "price": asked.get("price", "150.00"), "quantity": asked.get("quantity", "0.10"),
-            "executedQuantity": "0", "executedQuoteQuantity": "0", "postOnly": True, "reduceOnly": None, "selfTradePrevention": "RejectTaker",
-            "createdAt": self.env.at_us // 1_000, "relatedOrderId": None,
+            "executedQuantity": "0", "executedQuoteQuantity": "0", "postOnly": True, "reduceOnly": None,
+            "selfTradePrevention": "RejectTaker", "createdAt": self.env.at_us // 1_000, "relatedOrderId": None,
         }  # fmt: skip

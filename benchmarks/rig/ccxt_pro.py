@@ -1,6 +1,5 @@
 """ccxt as its users write it: watch the book, decide, create the order. Runs in the environment of the peers, on uvloop."""
 
-import asyncio
 import json
 import sys
 

@@ -1,7 +1,7 @@
-"""The far side of the rig: a depth stream that moves every half millisecond, and an order door that takes the clock when it has read an order.
+"""The far side of the rig: a depth stream that moves every half millisecond, and a door that takes the clock when it has read an order.
 
 One process, one thread, plain sockets under `select`, so that what it adds is small and the same for everybody. The market is scripted: in
-each cycle one frame brings the asks back, at a new price (ON: whoever makes a market places now), one takes them away (OFF: he cancels now),
+each cycle one frame brings the asks back at a new price (ON: whoever makes a market places now), one takes them away (OFF: he cancels),
 and the frames between change a level far away, which is nobody's business. The account behind the door is the sandbox's: real orders, real
 checks of signatures, real answers and account streams.
 
@@ -68,7 +68,8 @@ class Market:
                     book.pop(price, None)
         now_us = time.time_ns() // 1_000
         data = {
-            "e": "depth", "E": now_us, "T": now_us, "s": SYMBOL, "U": self.update_id, "u": self.update_id, "a": _levels(asks), "b": _levels(bids),
+            "e": "depth", "E": now_us, "T": now_us, "s": SYMBOL, "U": self.update_id, "u": self.update_id,
+            "a": _levels(asks), "b": _levels(bids),
         }  # fmt: skip
         return json.dumps({"data": data, "stream": f"depth.{SYMBOL}"}, separators=(",", ":")).encode()
 
@@ -218,9 +219,8 @@ class Rig:
         method, target, _ = lines[0].split(" ")
         if headers.get("upgrade", "").lower() == "websocket":
             proof = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()).decode()
-            peer.sock.sendall(
-                f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n\r\n".encode()
-            )
+            head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+            peer.sock.sendall(f"{head}{proof}\r\n\r\n".encode())
             peer.is_stream = True
             return True
         path = target.partition("?")[0]
