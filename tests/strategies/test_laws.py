@@ -60,6 +60,7 @@ def random_values(name, pick, perp):
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("perp", [False, True], ids=["spot", "perpetual"])
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 @given(seed=st.integers(0, 2**32))

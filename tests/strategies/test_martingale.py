@@ -120,12 +120,13 @@ class TestArming:
         assert ask(params, view())[0] == []
 
     def test_other_ladder_parameters_act_from_the_next_cycle(self):
-        _, memory, _ = ask(build(), view())
-        rows, _, _ = ask(build(layers=5, step_pct=Decimal(2), entry_wait=1), view(), memory=memory)
-        assert [brief(row) for row in rows] == [(0, BUY, 10_000, 57), (1, BUY, 9_900, 115)]
-        later = view(bid=10_000, now_us=START_US + 10_000_000)
-        rows, _, _ = ask(build(layers=5, step_pct=Decimal(2), entry_wait=1), later, memory=memory)
-        assert [brief(row) for row in rows] == [(0, BUY, 10_000, 57), (1, BUY, 9_900, 115)]
+        _, memory, _ = ask(build(entry_chase_pct=Decimal(1)), view())
+        other = build(layers=5, step_pct=Decimal(2), entry_chase_pct=Decimal(1), entry_wait=1)
+        rows, _, _ = ask(other, view(), memory=memory)
+        assert [brief(row) for row in rows] == [(0, BUY, 10_000, 56), (1, BUY, 9_900, 114)]
+        later = view(bid=10_050, now_us=START_US + 10_000_000)
+        rows, _, _ = ask(other, later, memory=memory)
+        assert [brief(row) for row in rows] == [(0, BUY, 10_050, 56), (1, BUY, 9_949, 114)], "the entry followed, a step is still 1 %"
 
 
 class TestEntry:
