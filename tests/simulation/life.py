@@ -61,7 +61,14 @@ class Life:
         self.disks: dict[str, Disk] = {}
         self.faults = Faults(self.chance.randrange, {})
         world = make_world(
-            WorldOptions(market="synthetic", symbols=(drawn.symbol,), seed=seed, activity_pct=drawn.activity_pct, stories=drawn.stories),
+            WorldOptions(
+                market="synthetic",
+                symbols=(drawn.symbol,),
+                seed=seed,
+                activity_pct=drawn.activity_pct,
+                stories=drawn.stories,
+                scheme=drawn.scheme,
+            ),
             START_US,
             faults=self.faults,
         )

@@ -51,6 +51,7 @@ class Drawn:
     active_us: int
     quiet_us: int
     faults: list[str]
+    scheme: str = "ed25519"
     acts: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -76,6 +77,7 @@ def draw(seed: int, *, only: list[str] | None = None, active_us: int = 4 * MINUT
         strategy, symbol, values, chance.choice((100, 300)), {symbol: story} if story else {}, chance.choice((1_000, (500, 40_000))),
         chance.random() < 0.2, active_us, quiet_us, list(faults),
     )  # fmt: skip
+    drawn.scheme = chance.choice(("ed25519", "ed25519", "ed25519", "hmac-sha256"))
     for name in faults:
         on, off = FAULTS[name]
         for _ in range(chance.randint(1, 3)):

@@ -115,9 +115,8 @@ class Session:
         for pair in self.settings.pairs:
             instrument = self.state.markets[pair.symbol].instrument
             before = self.state.started.get(pair.symbol)
-            if (
-                pair.budget is None and before is not None and before.strategy == pair.strategy
-            ):  # a derived budget is derived once: what is held now is part of it
+            if pair.budget is None and before is not None and before.strategy == pair.strategy:
+                # A derived budget is derived once: what is held now is part of it.
                 pair = replace(pair, budget=Decimal(before.budget_atoms) / ATOMS_PER_UNIT)  # noqa: PLW2901
             self.plans.append(make_plan(pair, self.state, instrument, free.get(instrument.quote, 0)))
         apply_limits(self.state, self.settings.limits, self.plans)
