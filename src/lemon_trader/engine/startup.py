@@ -10,7 +10,7 @@ from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.market import Binding, MarketState
 from lemon_trader.core.records import unpack
 from lemon_trader.core.state import IDS_BLOCK, AccountState
-from lemon_trader.core.step import recover, step
+from lemon_trader.core.step import step
 from lemon_trader.engine.turn import Engine
 from lemon_trader.venues.venue import Venue
 
@@ -98,10 +98,12 @@ async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: st
         StartRefused: budgets exceed what is there.
     """
     state = engine.state
-    recover(state, now_us())
     lo = max(state.ids_end, state.next_id)
-    engine.record(IdsReserved(now_us(), lo, lo + IDS_BLOCK))
-    engine.record(await venue.terms())
+    engine.record(IdsReserved(now_us(), lo, lo + IDS_BLOCK))  # behind the old block: with it `step` recovers
+    terms = await venue.terms()
+    engine.record(terms)
+    if terms.auto_lend:
+        state.tell(now_us(), "alert.auto_lend", "warn")
     symbols = sorted(state.markets)
     await venue.connect(symbols)
     since = _since_us(state, last_us, now_us())
