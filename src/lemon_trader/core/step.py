@@ -404,6 +404,7 @@ def _wake(state: AccountState, e: Wake) -> None:
 def _ids(state: AccountState, e: IdsReserved) -> None:
     if e.lo > state.next_id:  # a new life starts behind the block of the last one: what is skipped may have been sent
         state.orphan_lo, state.orphan_hi = state.next_id, e.lo
+        recover(state, e.ts_us)
     state.next_id, state.ids_end = e.lo, e.hi
 
 
@@ -483,7 +484,10 @@ def order_of(a: Attempted) -> Order:
 
 
 def recover(state: AccountState, ts_us: int) -> None:
-    """After a fold: what was in the air when the last life ended is UNKNOWN; nothing of streams and reads is believed any more."""
+    """A new life begins: what was in the air when the last one ended is UNKNOWN; nothing of its streams and reads is believed any more.
+
+    It is part of the fold, or a later life would read the answers to this one's fences as answers to orders that are still in flight.
+    """
     for m in state.markets.values():
         for order in list(m.orders.live):
             if order.state == IN_FLIGHT:
@@ -495,6 +499,7 @@ def recover(state: AccountState, ts_us: int) -> None:
         m.venue_lots = None
         m.retry_us = [0] * len(m.retry_us)
         m.retry_book = [-1] * len(m.retry_book)
+        m.retrying = True
     state.public_up = state.private_up = False
     state.public_us = state.account_us = 0
     state.want_read = True
@@ -503,6 +508,7 @@ def recover(state: AccountState, ts_us: int) -> None:
 def _wait(m: MarketState, slot: int, until_us: int) -> None:
     if 0 <= slot < len(m.retry_us):
         m.retry_us[slot] = max(m.retry_us[slot], until_us)
+        m.retrying = True
         m.retry_book[slot] = m.book.last_id
 
 
