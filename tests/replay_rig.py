@@ -6,14 +6,17 @@ fills and funding alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from lemon_trader.config.settings import LimitSettings, PairSettings
 from lemon_trader.core.commands import Command, Place
 from lemon_trader.core.events import AnyEvent, Decided, Event, IdsReserved, Started
 from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.orders import Order
 from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert
 from lemon_trader.core.units import BUY, TRIGGER, US_PER_S
 from lemon_trader.engine.startup import bind
@@ -224,3 +227,18 @@ def doubled_keys(exchange: Exchange, name: str, keys: Mapping[int, tuple[int, in
 def keys_of(events: Iterable[AnyEvent]) -> dict[int, tuple[int, int, int]]:
     """Client id -> (slot, generation, kind) of every attempt in a journal."""
     return {a.client_id: (a.slot, a.generation, a.kind) for e in events if isinstance(e, Decided) for a in e.attempts}
+
+
+def durable(state: AccountState) -> Any:
+    """What a checkpoint would hold, without three things that no decision after a start is made of.
+
+    The highest exchange time seen: public data tells it too, and is not in the journal; a lease only ends later without it. Reason and
+    figure of an order: the last diff's explanation of it.
+    """
+    image = msgspec.msgpack.decode(msgspec.msgpack.encode(state.image()))
+    image["account"].pop()  # the exchange time
+    names = [f.name for f in fields(Order)]
+    for market in image["markets"].values():
+        for order in market["orders"]["orders"]:
+            order[names.index("reason")] = order[names.index("figure")] = 0
+    return image

@@ -1,10 +1,9 @@
 """The journal says everything: each decision in it can be made again from it, and its fold is the state that wrote it."""
 
-import msgspec
 import pytest
 from tests.agreement.tapes import CASES, Case
 from tests.fake_store import Disk
-from tests.replay_rig import Rig, make_rig
+from tests.replay_rig import Rig, durable, make_rig
 
 from lemon_trader.core.decide import RATE_RESERVE, _flatten_row, _refill
 from lemon_trader.core.diff import CANCEL, PLACE, Scratch, action_array, diff
@@ -42,23 +41,6 @@ def played(case: Case) -> tuple[Rig, Disk]:
     rig.play(source)
     assert done == ["checkpoint", "kill", "resume"]
     return rig, disk
-
-
-def durable(state: AccountState) -> object:
-    """What a checkpoint would hold, without three things that no decision after a start is made of.
-
-    The highest exchange time seen: public data tells it too, and is not in the journal; a lease only ends later without it. Reason and
-    figure of an order: the last diff's explanation of it.
-    """
-    image = msgspec.msgpack.decode(msgspec.msgpack.encode(state.image()))
-    image["account"].pop()
-    from lemon_trader.core.orders import Order
-
-    names = list(Order.__dataclass_fields__)
-    for market in image["markets"].values():
-        for order in market["orders"]["orders"]:
-            order[names.index("reason")] = order[names.index("figure")] = 0
-    return image
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
