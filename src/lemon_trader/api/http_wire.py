@@ -80,9 +80,9 @@ class HttpWire:
         assert self._wire is not None
         data = request_bytes(request, self._host)
         self._on_answer, self._on_lost = on_answer, on_lost
+        self._wire.write(data)  # which never calls back: what waits for the answer is made while the request is on its way
         self._answer = _Answer(self._body_max)
         self._timer = self._env.call_later(timeout_us, self._timed_out)
-        self._wire.write(data)
 
     def close(self, reason: str = "closed by us") -> None:
         """End the connection; the request in the air is lost."""
@@ -151,11 +151,11 @@ def request_bytes(request: Request, host: str) -> bytes:
     target = request.path
     if not (target.isascii() and target.isprintable() and " " not in target and target.startswith("/")):
         raise ValueError(f"{target[:80]!r} is not a request target")
-    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {host}"]
-    for name, value in request.headers:
-        if not (value.isascii() and value.isprintable()):
-            raise ValueError(f"the header {name[:40]} carries a value that is not printable")
-        lines.append(f"{name}: {value}")
+    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {host}", *[f"{name}: {value}" for name, value in request.headers]]
+    whole = "".join(lines)
+    if not (whole.isascii() and whole.isprintable()):
+        guilty = next((name for name, value in request.headers if not (value.isascii() and value.isprintable())), "with a strange name")
+        raise ValueError(f"the header {guilty[:40]} carries a value that is not printable")
     if request.body or request.method not in {"GET", "HEAD"}:
         lines.append(f"Content-Length: {len(request.body)}")
     return "\r\n".join((*lines, "", "")).encode("ascii") + request.body

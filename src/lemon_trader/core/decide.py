@@ -271,9 +271,9 @@ def _write_band(market: MarketState, used: int, now_us: int) -> None:
 
 def _retries(market: MarketState, now_us: int) -> None:
     """Free the slots whose wait is over: the time has passed, and the book is newer than the refusal's (or had long enough to be)."""
-    shown = market.view.retry_us
-    if not any(market.retry_us) and not any(shown):
+    if not market.retrying:
         return
+    shown = market.view.retry_us
     for slot, until in enumerate(market.retry_us):
         if not until:
             shown[slot] = 0
@@ -283,6 +283,7 @@ def _retries(market: MarketState, now_us: int) -> None:
             market.retry_us[slot] = shown[slot] = 0
         else:
             shown[slot] = now_us + 1
+    market.retrying = any(shown)
 
 
 def _bounds(market: MarketState) -> tuple[int, int]:

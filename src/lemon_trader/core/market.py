@@ -59,6 +59,7 @@ class MarketState:
         foreign: live orders that are not ours, from the last read.
         venue_lots: a perpetual's position as the venue last stated it; None = not read.
         mismatch: reads in a row in which position and ledger differed.
+        retrying: a slot waits, or the view still shows one that did.
         refusals: (slot, code) -> how many in a row, for the breaker of identical refusals.
     """
 
@@ -82,6 +83,7 @@ class MarketState:
     wake_us: int = 0
     retry_us: list[int] = field(default_factory=lambda: [0] * SLOTS)
     retry_book: list[int] = field(default_factory=lambda: [-1] * SLOTS)
+    retrying: bool = False
     refusals: dict[tuple[int, str], int] = field(default_factory=dict)
     frozen: str = ""
     book_us: int = 0

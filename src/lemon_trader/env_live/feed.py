@@ -18,6 +18,12 @@ from lemon_trader.env_live.wire import CONNECT_S, Report, no_delay
 MESSAGE_BYTES_MAX: Final = 1 << 20
 WORK_CAP: Final = 1_000  # messages handled in one callback; the rest follow in the next ones
 
+# Looking a word up in picows' enumeration costs more than the rest of taking a frame.
+_DATA: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
+_PARTS: Final = _DATA | {WSMsgType.CONTINUATION}
+_PING: Final = WSMsgType.PING
+_CLOSE: Final = WSMsgType.CLOSE
+
 # picows logs what it then raises or tells by its callbacks; one voice is enough.
 _QUIET: Final = logging.getLogger("lemon_trader.feed")
 _QUIET.setLevel(logging.CRITICAL + 1)
@@ -86,14 +92,14 @@ class SocketFeed(WSListener):
             self._is_open = False  # picows has refused it and hangs up, but reads on for a moment and would still hand it over
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._stop(WSCloseCode.PROTOCOL_ERROR, "an extension that was never agreed on")
-        elif kind in {WSMsgType.TEXT, WSMsgType.BINARY} and frame.fin and not self._parts:
+        elif kind in _DATA and frame.fin and not self._parts:
             self._ready.append(frame.get_payload_as_bytes())
-        elif kind in {WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION}:
+        elif kind in _PARTS:
             self._assemble(frame, is_first=kind != WSMsgType.CONTINUATION)
-        elif kind == WSMsgType.PING:
+        elif kind == _PING:
             # Not picows' own pong: it would hide the frame from us, and with it the end of a read.
             transport.send_pong(frame.get_payload_as_bytes())
-        elif kind == WSMsgType.CLOSE:
+        elif kind == _CLOSE:
             code = frame.get_close_code()
             reason = frame.get_close_message() or b""
             self._end = (_number(code), reason.decode("utf-8", "replace")[:123])
@@ -116,7 +122,7 @@ class SocketFeed(WSListener):
 
     def _hand_over(self) -> None:
         ready = self._ready
-        batch = [ready.popleft() for _ in range(min(len(ready), WORK_CAP))]
+        batch = [ready.popleft()] if len(ready) == 1 else [ready.popleft() for _ in range(min(len(ready), WORK_CAP))]
         try:
             self._user.on_messages(batch)
         except Exception as fault:  # noqa: BLE001  as above

@@ -185,12 +185,16 @@ def value_atoms(view: View, position: Position, mid2: int) -> int:
 @compilable
 def steer_rebalance(params: MarketMakerParams, view: View, position: Position, memory: MarketMakerMemory, value: int) -> None:
     """Start, follow or end the order that brings the position back to its target. At most one an hour starts."""
+    slot = REBALANCE_SLOT
+    if memory.rebalance_side == 0 and (
+        params.rebalance == REBALANCE_OFF or view.live_orders[slot] != 0 or view.now_us < memory.rebalance_us
+    ):
+        return
     budget = position.budget_atoms
     wanted = scaled_floor(budget, params.target_ppm, PPM) if params.target_ppm >= 0 else -scaled_floor(budget, -params.target_ppm, PPM)
     gap = wanted - value
     side = BUY if gap > 0 else SELL
     minimum = max(view.min_lots, 1)
-    slot = REBALANCE_SLOT
     reach = rebalance_reach(params, view, position, memory, side)
     if memory.rebalance_side != 0:
         filled = view.filled[slot] if view.generation[slot] == memory.rebalance_generation else 0

@@ -92,11 +92,11 @@ class StreamClient:
         """For its connection."""
         return self._user.hello()
 
-    def messages(self, payloads: Sequence[bytes], *, is_first: bool) -> None:
+    def messages(self, payloads: Sequence[bytes], ts_us: int, *, is_first: bool) -> None:
         """For its connection."""
         self.is_up = True
         self._told = ""
-        self._user.stream_messages(payloads, self._env.now_us(), is_first=is_first)
+        self._user.stream_messages(payloads, ts_us, is_first=is_first)
 
     def ended(self, reason: str, *, was_up: bool) -> None:
         """For its connection."""
@@ -153,9 +153,9 @@ class _Connection:
         """Messages of one read."""
         if self._over.is_set() or self._is_silent():
             return  # after a sleep of the machine messages of before it may come first: they are old, and so is the connection
-        self._heard_us = self._env.now_us()
+        ts_us = self._heard_us = self._env.now_us()
         is_first, self._is_up = not self._is_up, True
-        self._client.messages(payloads, is_first=is_first)
+        self._client.messages(payloads, ts_us, is_first=is_first)
 
     def on_closed(self, code: int, reason: str) -> None:
         """The other side, or the way to it, has gone."""
