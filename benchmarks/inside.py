@@ -97,6 +97,7 @@ def measure(folder: Path) -> dict[str, float]:
     journal.open(START_US)
     wake = Wake(START_US)
     found["journal, one fact written through"] = cost(lambda: journal.append(wake))
+    found["journal, one fact written and synced (this disk)"] = cost(lambda: (journal.append(wake), journal.sync()), 20)
     journal.close()
 
     places = [Place(SYMBOL, n, BUY, POST_ONLY, 0, 15_000 + n % 9, 0, 10) for n in range(6)]

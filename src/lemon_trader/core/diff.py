@@ -170,6 +170,9 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
     now_us = view.now_us
     row_of_slot = scratch.row_of_slot
     kept = scratch.kept
+    is_perp = view.is_perp
+    newest = view.generation
+    live_orders = view.live_orders
     for k in range(count):
         slot = orders[k].slot
         if 0 <= slot < SLOTS:
@@ -191,7 +194,7 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
         order = orders[k]
         order.reason = KEPT
         order.figure = 0
-        if claims_coins(order.side, order.kind, order.flags, view.is_perp):
+        if claims_coins(order.side, order.kind, order.flags, is_perp):
             claimed += order.open_lots
         if order.kind != TRIGGER and order.price_ticks > 0:
             if order.side == BUY:
@@ -214,12 +217,12 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
             else:
                 row = out[wanted]
                 if order.generation < row.generation:
-                    if order.kind != TRIGGER or (view.generation[order.slot] >= row.generation and view.armed[order.slot] > 0):
+                    if order.kind != TRIGGER or (newest[order.slot] >= row.generation and view.armed[order.slot] > 0):
                         cancel = OLD_GENERATION  # the older TRIGGER goes once the newer is armed
                 elif order.generation > row.generation:
                     order.reason = STALE_ROW
                 else:
-                    filled = view.filled[row.slot] if view.generation[row.slot] == row.generation else 0
+                    filled = view.filled[row.slot] if newest[row.slot] == row.generation else 0
                     why = keep_order(order, row, row.qty_lots - filled, now_us)
                     if why in (CHANGED, NEARER, FARTHER, LARGER, SMALLER):
                         cancel = why
@@ -246,14 +249,14 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
             if ranks != 1 << rank and claim_rank(row.role) != rank:
                 continue
             slot = row.slot
-            generation = view.generation[slot]
+            generation = newest[slot]
             if row.generation < generation:
                 row.reason = STALE_ROW
                 row.figure = generation
                 continue
             if row.kind == TRIGGER:
                 if row.generation == generation:
-                    row.reason = KEPT if view.live_orders[slot] > 0 else WAIT_END
+                    row.reason = KEPT if live_orders[slot] > 0 else WAIT_END
                     continue
                 if view.in_flight[slot] > 0:
                     row.reason = WAIT_END
@@ -262,7 +265,7 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
                     row.reason = TOO_MANY_UNKNOWN
                     row.figure = view.unknown[slot]
                     continue
-            elif view.live_orders[slot] > 0:
+            elif live_orders[slot] > 0:
                 row.reason = WAIT_END
                 if kept[slot] != 0:
                     order = orders[kept[slot] - 1]
@@ -278,7 +281,7 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
                 row.reason = WAIT_RETRY
                 row.figure = view.retry_us[slot] - now_us
                 continue
-            claims = claims_coins(row.side, row.kind, row.flags, view.is_perp)
+            claims = claims_coins(row.side, row.kind, row.flags, is_perp)
             if claims and qty > free:
                 if free < view.min_lots:
                     row.reason = WAIT_COINS
