@@ -90,7 +90,7 @@ def test_cancels_reads_and_subscriptions_are_believed(by, verifier):
     path, query, _ = authenticate(BACKPACK.read("fill_history", by, NOW_MS, symbol="SOL_USDC", limit="100"), verifier)
     assert (path, query) == ("/wapi/v1/history/fills", {"symbol": "SOL_USDC", "limit": "100"})
     asked = server_stream.read_request(BACKPACK.subscribe(BACKPACK.private_streams(), by, NOW_MS))
-    server.check_signature(asked.claim, verifier.verify, words.SUBSCRIBE)
+    server.check_signature(asked.claim, verifier.verify, words.SUBSCRIBE, (), {})
     assert [server_stream.parse_stream(name).kind for name in asked.streams] == ["orderUpdate", "positionUpdate", "balanceUpdate"]
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.process
 def environment(home: Path) -> dict[str, str]:
     """No keys, no settings of the machine's user."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LEMON_", "API_", "SECRET_", "BACKPACK_"))}
-    return {**clean, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    return {**clean, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "src")}
 
 
 def run(tmp_path: Path, *words: str, seconds: float = 90) -> tuple[int, str]:

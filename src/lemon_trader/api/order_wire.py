@@ -84,6 +84,7 @@ class OrderWire:
         self._unanswered: dict[int, list[Cancel]] = {}  # client id of a place without answer: cancels that wait for it
         self._facts: list[Event] = []
         self._is_waiting = False
+        self._is_saving = False
         self._is_closed = False
         self.lanes = [_Lane(env, url, self) for _ in range(connections)]
 
@@ -166,6 +167,10 @@ class OrderWire:
         self._is_waiting = False
         self._pump()
 
+    def _saved(self) -> None:
+        self._is_saving = False
+        self._pump()
+
     def _pump_urgent(self, now_us: int) -> None:
         queue = self._urgent
         while queue:
@@ -181,7 +186,9 @@ class OrderWire:
                 self._refuse(queue.popleft(), NO_WAY, now_us)
                 continue
             if not self._rate.take(PROTECT, now_us):
-                self._env.call_later(self._rate.wait_us(PROTECT, now_us), self._pump)
+                if not self._is_saving:  # one timer, however often the queue is looked at meanwhile
+                    self._is_saving = True
+                    self._env.call_later(self._rate.wait_us(PROTECT, now_us), self._saved)
                 return
             self._leave(lane, queue.popleft(), now_us)
 

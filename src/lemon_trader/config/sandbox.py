@@ -13,7 +13,6 @@ SIGNATURES: Final = ("ed25519", "hmac-sha256")
 _HOUSE: Final = {p.name: p for p in HOUSE}
 
 SANDBOX_ONLY: Final = (
-    Parameter("host", "--host", "text", "127.0.0.1", "help.host"),
     Parameter("port", "--port", "int", "0", "help.port", low="0", high="65535"),
     Parameter("signatures", "--signatures", "choice", SIGNATURES[0], "help.signatures", choices=SIGNATURES),
 )
@@ -25,7 +24,6 @@ def resolve_sandbox(request: Request) -> SandboxSettings:
     """The exchange's settings, from flags, environment and defaults. Raises BadSetting."""
     values = _values("sandbox", SANDBOX_PARAMETERS, request)
     return SandboxSettings(
-        host=str(values["host"]),
         port=cast("int", values["port"]),
         market=market_settings(values),
         signatures=str(values["signatures"]),

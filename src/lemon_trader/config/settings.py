@@ -90,8 +90,8 @@ class LimitSettings:
         order_notional: of one order, quote units.
         position_notional: of the worst-case position, working orders counted, quote units.
         open_orders: non-terminal orders of a pair, TRIGGERs included.
-        daily_loss_pct: of the equity at the day's start (UTC); reaching it halts.
-        drawdown_pct: under the durable peak of equity; reaching it halts.
+        daily_loss_pct: net loss of a UTC day, percent of the budgets together; reaching it halts.
+        drawdown_pct: net profit under its durable peak, percent of the budgets together; reaching it halts.
         slippage_pct: how far through the touch a TAKE may reach.
     """
 
@@ -174,13 +174,12 @@ class SandboxSettings:
     """The exchange alone: what `run_sandbox` gets.
 
     Attributes:
-        host, port: where it listens; port 0 = any free one.
+        port: of loopback, where it listens; 0 = any free one.
         market: what its market is made of.
         signatures: `ed25519`, as the exchange expects, or `hmac-sha256`.
         json: one JSON line with addresses and demo accounts when ready.
     """
 
-    host: str = "127.0.0.1"
     port: int = 0
     market: MarketSettings = field(default_factory=MarketSettings)
     signatures: str = "ed25519"

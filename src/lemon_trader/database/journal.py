@@ -2,7 +2,8 @@
 
 Account facts, user commands, wakes and turns are handed to the operating system at once and survive a killed process; market facts wait in
 a buffer and go with the next of those, so a kill loses only market facts that caused nothing. What must survive a loss of power is synced:
-reserved ids, latches and risk anchors always, each turn that sends an order under `durability="strict"`. `chain.py` has the bytes.
+reserved ids, latches, user commands and risk anchors always, each turn that sends an order under `durability="strict"`. `chain.py`
+has the bytes.
 
 When the disk refuses, the record is held in memory, `JournalUnwritable` is raised, and every later append tries again; nothing that was
 appended is lost while the spool has room.
@@ -14,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lemon_trader.core.events import MARKET_FACTS, Anchor, AnyEvent, Decided, IdsReserved, Latched
+from lemon_trader.core.events import MARKET_FACTS, Anchor, AnyEvent, Decided, IdsReserved, Latched, UserCommand
 from lemon_trader.database.chain import (
     NO_HASH,
     VERSION,
@@ -45,7 +46,7 @@ MARKET_BUFFER_BYTES: Final = 8 * 1024  # more than this is written without waiti
 SEGMENT_BYTES: Final = 64 * 1024 * 1024  # a checkpoint beyond this begins a new file
 SPOOL_BYTES: Final = 16 * 1024 * 1024
 _MARKET: Final = frozenset(MARKET_FACTS)
-_SYNCED: Final = frozenset((IdsReserved, Latched, Anchor))
+_SYNCED: Final = frozenset((IdsReserved, Latched, Anchor, UserCommand))
 
 
 class JournalUnwritable(JournalError):

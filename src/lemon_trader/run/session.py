@@ -139,8 +139,10 @@ class Session:
         """Connect, recover what the venue knows, and let the engine decide from now on."""
         self.engine.on_alert = self._alert
         await start(self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us)
-        durations = [p.duration_s for p in self.settings.pairs if p.duration_s is not None]
-        self.runner = Runner(self.engine, self.env, self.venue, duration_us=min(durations, default=0) * US_PER_S)
+        # The run lasts as long as its longest pair; one without an end keeps it going.
+        durations = [p.duration_s for p in self.settings.pairs]
+        lasts_s = max(d for d in durations if d is not None) if None not in durations else 0
+        self.runner = Runner(self.engine, self.env, self.venue, duration_us=lasts_s * US_PER_S)
         for plan in self.plans:
             self.log.note("info", "start", {"strategy": plan.strategy, "symbol": plan.symbol, **plan.params})
         self.runner.on_tick(self._tick)

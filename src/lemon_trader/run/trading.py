@@ -1,5 +1,6 @@
 """A run that trades, in whatever mode: said in the first line, confirmed where money is at stake, stopped in order, reported at the end."""
 
+import gc
 import os
 import time
 from collections.abc import Coroutine
@@ -101,6 +102,8 @@ async def _trade(settings: RunSettings, face: Face) -> int:
             face.say("start.declined")
             return REFUSED
         await session.trade()
+        gc.collect()
+        gc.freeze()  # what lives as long as the program is not looked through again: a full pass would stop it for a tenth of a second
         for plan in plans:
             face.say("run.started", strategy=plan.strategy, symbol=plan.symbol, budget=atoms_text(plan.budget_atoms))
         await until_told(session, first=lambda: face.say("run.stopping"), second=lambda: face.say("run.stopping_already"))
@@ -164,9 +167,10 @@ def confirm(settings: RunSettings, face: Face, session: Session, plans: list[Pla
                 raise StartRefused("start.fee_loss", **values)
     if settings.mode != LIVE:
         return True
-    for plan in plans:
-        if plan.budget_atoms > UNPROVEN_BUDGET and not settings.unproven:
-            raise StartRefused("start.unproven", symbol=plan.symbol, budget=atoms_text(plan.budget_atoms), cap=atoms_text(UNPROVEN_BUDGET))
+    total = sum(plan.budget_atoms for plan in plans)
+    if total > UNPROVEN_BUDGET and not settings.unproven:
+        symbols = ", ".join(plan.symbol for plan in plans)
+        raise StartRefused("start.unproven", symbol=symbols, budget=atoms_text(total), cap=atoms_text(UNPROVEN_BUDGET))
     for pair, plan in zip(settings.pairs, plans, strict=True):
         quantity = pair.values.get("quantity")
         if isinstance(quantity, Decimal):
