@@ -1,0 +1,172 @@
+"""kill -9 at fifty random moments of real processes with real sockets and files, against one exchange that goes on living."""
+
+import asyncio
+import multiprocessing
+import os
+import random
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.recovery.bot_process import PAIRS, Asked, run
+from tests.replay_rig import books_of_exchange
+
+from lemon_trader.core.events import Decided
+from lemon_trader.core.units import PPM, TRIGGER
+from lemon_trader.database.journal import read_events
+from lemon_trader.env_live.store import FolderStore
+from lemon_trader.sandbox.server import RunningSandbox, ServerOptions, start_sandbox
+from lemon_trader.sandbox.world import WorldOptions
+
+KILLS = 50
+SPEED_PPM = 12 * PPM  # an unknown outcome takes some fifteen seconds to resolve: a life of a second must be enough for it
+LAST_S = 60  # of the exchange's time: unknown outcomes of the last kill are resolved, then it stops in order
+START_MAX_S = 20
+EARLY = 0.2  # of the lives end before they trade
+SHORT = 0.8  # of the others are too short to resolve anything
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.recovery.bot_process"])
+
+
+@dataclass
+class Kills:
+    """What happened.
+
+    Attributes:
+        early: killed before it traded: in its recovery or its first reads.
+        last: what the last life said at its end.
+    """
+
+    lives: int = 0
+    early: int = 0
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+class Process:
+    """One life of the program. It is forked from a server that has imported the program and done nothing else."""
+
+    def __init__(self, sandbox: RunningSandbox, folder: Path, lasts_s: int = 10**6) -> None:
+        account = sandbox.accounts[0]
+        asked = Asked(
+            sandbox.rest_url, sandbox.ws_url, account.api_key, account.secret, account.scheme, folder,
+            time.monotonic_ns(), sandbox.clock.now_us(), SPEED_PPM, lasts_s,
+        )  # fmt: skip
+        self._hear, tell = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(target=run, args=(asked, tell))
+        self._process.start()
+        tell.close()
+
+    async def says(self, wait_s: float) -> Any:
+        """The next thing it says."""
+        until = time.monotonic() + wait_s
+        while not self._hear.poll():
+            assert time.monotonic() < until, f"it said nothing for {wait_s} s"
+            await asyncio.sleep(0.005)
+        return self._hear.recv()
+
+    def kill(self) -> None:
+        """End it between two instructions."""
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self._hear.close()
+
+
+async def one_life(sandbox: RunningSandbox, folder: Path, chance: random.Random, seen: Kills) -> None:
+    """Start it, let it trade for a moment, kill it; now and then before it trades at all."""
+    process = Process(sandbox, folder)
+    seen.lives += 1
+    try:
+        if chance.random() < EARLY:
+            seen.early += 1
+            await asyncio.sleep(chance.uniform(0, 0.2))
+        else:
+            assert await process.says(START_MAX_S) == "trading"
+            await asyncio.sleep(chance.uniform(0, 0.4) if chance.random() < SHORT else chance.uniform(0.4, 2))
+    finally:
+        process.kill()
+
+
+async def last_life(sandbox: RunningSandbox, folder: Path) -> dict[str, Any]:
+    process = Process(sandbox, folder, LAST_S)
+    try:
+        assert await process.says(START_MAX_S) == "trading"
+        said: dict[str, Any] = await process.says(START_MAX_S + LAST_S)
+        return said
+    finally:
+        process.kill()
+
+
+async def kill_and_kill(folder: Path, seed: int) -> tuple[Kills, Any, Any]:
+    chance, seen = random.Random(seed), Kills()
+    world = WorldOptions(symbols=tuple(PAIRS), seed=seed, activity_pct=300, accounts=1)
+    sandbox = await start_sandbox(ServerOptions(world=world, speed_ppm=SPEED_PPM))
+    try:
+        for _ in range(KILLS):
+            await one_life(sandbox, folder, chance, seen)
+        seen.last = await last_life(sandbox, folder)
+        exchange = sandbox.app.desk.exchange
+        return seen, exchange, exchange.accounts[sandbox.accounts[0].name]
+    finally:
+        await sandbox.stop()
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_fifty_kills(tmp_path: Path):
+    seed = int(os.environ.get("LEMON_TRADER_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"seed {seed}; LEMON_TRADER_SEED={seed} repeats its draws")
+    seen, exchange, account = asyncio.run(kill_and_kill(tmp_path, seed))
+    last = seen.last
+    print(
+        f"{seen.lives} lives, {seen.early} ended before they traded; {len(account.order_history)} orders ended, {len(account.live)} rest;"
+    )
+    print(f"{len(account.fills)} fills, net {last['net']}, alerts {sorted(last['alerts'])}")
+    assert not last["failures"]
+    assert last["clean"], last
+
+    # Books: position and cash of every market, to the atom, and the report made from records that died as often.
+    for symbol in PAIRS:
+        instrument = exchange.instrument(symbol)
+        assert last["books"][symbol] == books_of_exchange(exchange, account.name, instrument), symbol
+    reported = {m["symbol"]: m["periods"]["all"]["net"] for m in last["report"]["markets"]}
+    assert reported == last["net"]
+
+    # Orders: what rests is what the program says rests, and may only close.
+    assert sorted(str(order_id) for order_id in account.live) == sorted(row[0] for row in last["live"])
+    assert {row[1] for row in last["live"]} <= {"EXIT", "STOP"}, last["live"]
+
+    # Nothing was sent twice, and no slot had two orders at a time.
+    orders = [*account.order_history, *account.live.values()]
+    ids = [o.client_id for o in orders if o.client_id is not None]
+    assert len(ids) == len(set(ids))
+    written = {a.client_id: a for e in read_events(FolderStore(tmp_path / "sandbox")) if isinstance(e, Decided) for a in e.attempts}
+    assert set(ids) <= set(written), "the exchange knows an order that the journal does not"
+    overlap = []
+    spans: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+    for order in orders:
+        attempt = written.get(order.client_id)
+        if attempt is not None and attempt.kind != TRIGGER:
+            end = order.updated_us if order.order_id not in account.live else 2**62
+            spans.setdefault((order.symbol, attempt.slot), []).append((order.created_us, end, order.order_id))
+    for key, lives in spans.items():
+        lives.sort()
+        overlap += [(key, a, b) for a, b in pairwise(lives) if b[0] < a[1]]
+    assert not overlap, overlap[:3]
+    filled: dict[tuple[str, int, int], int] = {}
+    most: dict[tuple[str, int, int], int] = {}
+    for a in written.values():
+        key3 = (a.symbol, a.slot, a.generation)
+        most[key3] = max(most.get(key3, 0), a.total_lots)
+    for fill in account.fills:
+        a = written.get(fill.client_id)
+        if a is not None:
+            key3 = (a.symbol, a.slot, a.generation)
+            filled[key3] = filled.get(key3, 0) + fill.lots
+    assert not [(key, lots) for key, lots in filled.items() if lots > most[key]]
+
+    assert len(orders) > 2 * KILLS, "it hardly traded, so it proves little"
+    assert {f.symbol for f in account.fills} == set(PAIRS)
