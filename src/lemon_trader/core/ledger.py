@@ -43,11 +43,12 @@ class Ledger:
         cash_atoms: quote received less paid.
         bought_atoms / sold_atoms: turnover, quote atoms.
         fees_base_atoms: fees taken in base. given_atoms: coins that were given to the program.
+        forgotten_us: exchange time up to which the keys of booked fills were dropped: what is older counts as booked.
     """
 
     __slots__ = (
         "_keys", "_named", "_order_counts", "_queue", "base_atoms", "bought_atoms", "cash_atoms", "cost_atoms",
-        "fees_atoms", "fees_base_atoms", "funding_atoms", "given_atoms", "instrument", "moves", "other_fees",
+        "fees_atoms", "fees_base_atoms", "forgotten_us", "funding_atoms", "given_atoms", "instrument", "moves", "other_fees",
         "realised_atoms", "sold_atoms",
     )  # fmt: skip
 
@@ -63,6 +64,7 @@ class Ledger:
         self.cash_atoms = 0
         self.bought_atoms = 0
         self.sold_atoms = 0
+        self.forgotten_us = 0
         self.other_fees: dict[str, int] = {}
         self.moves: dict[str, int] = {}  # keys of cash moves, so that each counts once
         self._keys: set[tuple[str, int]] = set()
@@ -104,6 +106,8 @@ class Ledger:
             ordinal: of a fill without a trade id, how many equal ones came before it in the same read.
         """
         fallback = _fallback(fill)
+        if fallback[3] <= self.forgotten_us // 1_000:
+            return True
         if fill.trade_id > 0:
             return (fill.order_id, fill.trade_id) in self._keys
         return self._named.get(fallback, 0) + self._order_counts.get(fallback, 0) > ordinal
@@ -170,6 +174,7 @@ class Ledger:
             "moves": self.moves,
             "queue": [[at, key, fallback] for at, key, fallback in self._queue],
             "anonymous": [[list(k), v] for k, v in self._order_counts.items() if v],
+            "forgotten": self.forgotten_us,
         }  # fmt: skip
 
     def restore(self, image: dict[str, Any]) -> None:
@@ -188,6 +193,7 @@ class Ledger:
                 self._keys.add(named)
                 self._named[back] = self._named.get(back, 0) + 1
         self._order_counts = {tuple(k): v for k, v in image["anonymous"]}
+        self.forgotten_us = image.get("forgotten", 0)
 
     def _move(self, change: int, notional: int) -> int:
         """Change the position by `change` base atoms worth `notional` > 0; what was realised by it."""
@@ -216,7 +222,8 @@ class Ledger:
             self._order_counts[fallback] = self._order_counts.get(fallback, 0) + 1
         self._queue.append((fill.venue_us, key, fallback))
         while self._queue and self._queue[0][0] < fill.venue_us - _KEEP_US:
-            _, old, back = self._queue.popleft()
+            at_us, old, back = self._queue.popleft()
+            self.forgotten_us = max(self.forgotten_us, at_us)
             if old is not None:
                 self._keys.discard(old)
                 left = self._named.get(back, 1) - 1
