@@ -7,13 +7,14 @@ folds it back with `step`.
 from typing import Final
 
 from lemon_trader.core.commands import Cancel, Command, Place
-from lemon_trader.core.diff import CANCEL, PLACE, diff, fill_slots
+from lemon_trader.core.diff import AGAIN_US, CANCEL, PLACE, diff, fill_slots
 from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
 from lemon_trader.core.instrument import within_ppm
-from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, mask, review
+from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, is_masked, mask, review
 from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reasons import (
+    AGAIN,
     BELOW_MIN,
     KEPT_SETTLING,
     LIMIT_BUDGET,
@@ -23,6 +24,7 @@ from lemon_trader.core.reasons import (
     LIMIT_RATE,
     MISSING_INPUT,
     NAMES,
+    NONE,
     NOT_WANTED,
     OUT_OF_BAND,
     OWN_CROSS,
@@ -30,9 +32,9 @@ from lemon_trader.core.reasons import (
     WAIT_FUNDS,
     WAIT_RETRY,
 )
-from lemon_trader.core.records import STOP_SLOT, copy_into, pack, write_band
-from lemon_trader.core.state import SKEW_MARGIN_US, AccountState
-from lemon_trader.core.units import ACTIVE, BUY, CANCELLING, HALTED, REDUCE_ONLY, SELL, STOP, TAKE, UNKNOWN, US_PER_S
+from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT, copy_into, pack, write_band
+from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, AccountState
+from lemon_trader.core.units import ACTIVE, BUY, CANCELLING, HALTED, REDUCE_ONLY, SELL, STOP, TAKE, TRIGGER, UNKNOWN, US_PER_S
 
 FENCE_AGAIN_US: Final = 2 * US_PER_S
 RATE_PER_US: Final = 15  # 900 orders a minute of the account's 2,000 requests
@@ -125,11 +127,15 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     view_bytes = position_bytes = memory_bytes = b""
     if binding is not None:
         copy_into(binding.memory, binding.spare)
-        used = binding.targets(binding.params, v, p, binding.spare, market.out)
+        error = "it gave no answer"
+        try:
+            used = binding.targets(binding.params, v, p, binding.spare, market.out)
+        except Exception as raised:  # noqa: BLE001  a strategy's fault is told and ends nothing but its own market's trading
+            used, error = 0, repr(raised)
         if used <= 0:
             if market.frozen != FAULT:
                 market.frozen = FAULT
-                state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name)
+                state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name, error=error)
             write_band(market.out, 0, 0, 0)
         elif binding.spare != binding.memory:
             memory_bytes = pack(binding.spare)
@@ -141,13 +147,15 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     decided = used > 0 and binding is not None  # without an answer nobody knows what shall rest: nothing protective is touched
     used = mask(market.out, max(1, used), limits)
     if state.flatten:
+        if not decided:
+            used = _keep_trigger(market, used)
         used = _flatten_row(market, used)
     market.rows_used = used
     orders = market.orders.live
     if decided or state.flatten:
         done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
     else:
-        done = _withdraw(market) if binding is not None else 0
+        done = _withdraw(market, now_us)
     fences = _fences(state, market, now_us)
     if done or fences or memory_bytes:
         view_bytes, position_bytes = pack(v), pack(p)
@@ -213,19 +221,33 @@ def _commands(
     return commands, attempts, cancels
 
 
-def _withdraw(market: MarketState) -> int:
-    """Cancel what only opens; an EXIT and a STOP stay as they are."""
-    done = 0
+def _withdraw(market: MarketState, now_us: int) -> int:
+    """Where no strategy says what shall rest: cancel what only opens and what the mode forbids, and repeat cancels without an end.
+
+    An EXIT and a STOP stay as they are. Where no strategy runs at all, nothing is begun before a command of the user's.
+    """
+    limits, done = market.limits, 0
+    begins = market.binding is not None or limits.mode != ACTIVE
     for k, order in enumerate(market.orders.live):
-        if not is_closing(order.role) and order.state not in (CANCELLING, UNKNOWN):
+        if order.state == CANCELLING:
+            why = AGAIN if now_us - order.cancel_us >= AGAIN_US else NONE
+        elif order.state == UNKNOWN or not begins:
+            why = NONE
+        else:
+            why = NOT_WANTED if not is_closing(order.role) or is_masked(order.role, limits.mode, limits.exit_masked) else NONE
+        if why != NONE:
+            order.reason = why
             action = market.actions[done]
-            action.what, action.index, action.qty_lots, action.reason, action.figure = CANCEL, k, 0, NOT_WANTED, 0
+            action.what, action.index, action.qty_lots, action.reason, action.figure = CANCEL, k, 0, why, 0
             done += 1
     return done
 
 
 def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order]:
-    """Unknown orders whose lease has ended and that no definite answer has fenced yet."""
+    """Unknown orders whose lease has ended and that no definite answer has fenced yet.
+
+    One that the venue had accepted before is looked for first: a word that nobody knows must not cost a resting stop.
+    """
     return [
         order
         for order in market.orders.live
@@ -233,7 +255,23 @@ def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order
         and not order.fence_us
         and state.venue_us > order.expires_us + SKEW_MARGIN_US
         and (not order.fence_sent_us or now_us - order.fence_sent_us >= FENCE_AGAIN_US)
+        and (not order.acked or now_us - order.unknown_us >= HIST_LAG_US)
     ]
+
+
+def _keep_trigger(market: MarketState, used: int) -> int:
+    """Let a stop that rests at the venue stay until flat, where no strategy wants it."""
+    if market.position.sellable_lots < market.view.min_lots:
+        return used
+    youngest = max((o for o in market.orders.live if o.slot == TRIGGER_SLOT), key=lambda o: o.generation, default=None)
+    if youngest is None:
+        return used
+    row = market.out[used]
+    row.slot, row.generation, row.role, row.kind = TRIGGER_SLOT, market.view.generation[TRIGGER_SLOT], STOP, TRIGGER
+    row.side, row.flags, row.price_ticks, row.trigger_ticks = youngest.side, youngest.flags, 0, youngest.trigger_ticks
+    row.qty_lots = youngest.qty_lots
+    row.tolerance_ticks = row.tolerance_ppm = 0
+    return used + 1
 
 
 def _flatten_row(market: MarketState, used: int) -> int:
@@ -246,6 +284,10 @@ def _flatten_row(market: MarketState, used: int) -> int:
     price = collar_ticks(v, side, market.limits.exit_collar_ppm)
     if p.sellable_lots < v.min_lots or price <= 0:
         return used
+    if side == SELL:
+        price = max(price, v.low_ticks)  # beyond the venue's band it would be refused for ever
+    elif v.high_ticks > 0:
+        price = min(price, v.high_ticks)
     row = market.out[used]
     row.slot, row.generation, row.role, row.kind = STOP_SLOT, max(0, v.generation[STOP_SLOT]), STOP, TAKE
     row.side, row.price_ticks, row.trigger_ticks = side, price, 0
