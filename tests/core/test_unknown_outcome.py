@@ -242,7 +242,7 @@ def test_a_second_order_under_one_client_id_is_ours_too():
 
 def test_an_id_that_an_earlier_life_reserved_is_ours():
     state = account()
-    state.orphan_lo, state.orphan_hi = 500, 600
+    state.orphans = [(500, 600)]
     step(state, read(at_us=T0 + S, orders=(row(555), row(NO_CLIENT_ID, order="88"))))
     market = state.markets["SOL_USDC"]
     assert [o.client_id for o in market.orders.live] == [555]

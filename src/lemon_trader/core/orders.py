@@ -63,6 +63,8 @@ class Order(Working):
         fence_us: engine time of a definite "not found" after the lease; 0 = none yet.
         ended_us: engine time of the end; 0 = lives.
         missing: reads in a row that did not find it where it should be.
+        ending_us: engine time since when an end waits for its fills; 0 = none waits.
+        told: 1 once the operator was told that it stays without an end.
     """
 
     client_id: int = 0
@@ -79,6 +81,8 @@ class Order(Working):
     ended_us: int = 0
     missing: int = 0
     venue_reason: str = ""
+    ending_us: int = 0
+    told: int = 0
 
     @property
     def is_live(self) -> bool:
@@ -141,6 +145,7 @@ class OrderTable:
         """Change an order's state by a fact of the venue's. A terminal state waits in `ending` for the fills that belong to it."""
         if state >= FIRST_TERMINAL and state not in (PROVEN_ABSENT, REJECTED) and order.filled_lots < order.stated_lots:
             order.ending = state
+            order.ending_us = order.ending_us or ts_us
             return
         if state == order.state:
             return

@@ -20,6 +20,7 @@ from lemon_trader.core.units import (
     EXPIRED,
     FILLED,
     IN_FLIGHT,
+    POST_ONLY,
     PROVEN_ABSENT,
     QUOTE,
     SELL,
@@ -66,7 +67,7 @@ def resolve(
         else:
             state.tell(ts_us, "alert.second_order", "warn", symbol=market.instrument.symbol, order=order_id, client_id=client_id)
         return child
-    if client_id != NO_CLIENT_ID and state.orphan_lo <= client_id < state.orphan_hi and order_id:
+    if client_id != NO_CLIENT_ID and order_id and any(lo <= client_id < hi for lo, hi in state.orphans):
         return _orphan(market, client_id, order_id, ts_us, seen)
     return None
 
@@ -135,8 +136,10 @@ def apply_read(state: AccountState, read: AccountRead) -> None:
         if market is None:
             continue
         named = {row.order_id: row for row in rows[symbol]}
-        for row in rows[symbol]:
-            resolve(state, market, row.client_id, row.order_id, row.related_id, read.ts_us, row)
+        for row in sorted(rows[symbol], key=lambda row: bool(row.related_id)):  # a trigger is known by name before its child is met
+            order = resolve(state, market, row.client_id, row.order_id, row.related_id, read.ts_us, row)
+            if order is not None:
+                market.orders.name(order, row.order_id)
         _book_fills(state, market, read, named)
         _apply_rows(state, market, read, rows[symbol])
         if market.instrument.is_perp:
@@ -264,7 +267,7 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         if market is None or not market.instrument.is_perp:
             continue
         if (market.venue_lots or 0) == market.ledger.lots:
-            if market.mismatch >= MISMATCH_MAX and market.frozen == "POSITION_MISMATCH":
+            if market.frozen == "POSITION_MISMATCH":
                 market.frozen = ""
             market.mismatch = 0
             continue
@@ -284,8 +287,7 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         if not (m.instrument.is_perp and a == m.instrument.base)
     }
     open_perp = any(m.instrument.is_perp and m.ledger.base_atoms for m in state.markets.values())
-    unknown = any(o.state == UNKNOWN for m in state.markets.values() for o in m.orders.live)
-    off = {}
+    off: dict[str, int] = {}
     for asset in sorted(assets):
         stated = sum(state.balances.get(asset, (0, 0)))
         if asset not in state.expected:
@@ -304,13 +306,21 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         return fine
     state.unexplained += 1
     state.want_read = True
-    if state.unexplained >= MISMATCH_MAX and not unknown:
-        # Nothing of ours is open to doubt and it stays: money was moved by hand. Booked as a transfer, never as profit.
+    if state.unexplained >= MISMATCH_MAX and not any(_may_explain(m, off) for m in state.markets.values()):
+        # Nothing of ours could have done it and it stays: money was moved by hand. Booked as a transfer, never as profit.
         for asset, change in off.items():
             state.expected[asset] += change
             state.tell(read.ts_us, "alert.transfer", "info", asset=asset, atoms=change)
         state.unexplained = 0
     return False
+
+
+def _may_explain(market: MarketState, off: dict[str, int]) -> bool:
+    """Whether an outcome that is still open here could have moved what is off: a trade moves both assets, or a perpetual's position."""
+    if all(o.state != UNKNOWN and o.filled_lots >= o.stated_lots for o in market.orders.live):
+        return False
+    instrument = market.instrument
+    return market.mismatch > 0 if instrument.is_perp else instrument.base in off and instrument.quote in off
 
 
 def _resolve_unknown(state: AccountState, market: MarketState, read: AccountRead, *, explained: bool) -> None:
@@ -321,11 +331,13 @@ def _resolve_unknown(state: AccountState, market: MarketState, read: AccountRead
             if explained and lease_over and order.fence_us and read.begun_us >= order.fence_us + HIST_LAG_US and not order.acked:
                 market.orders.move(order, PROVEN_ABSENT, read.ts_us)
                 market.asked = True
-            elif order.unknown_us and read.ts_us - order.unknown_us > UNKNOWN_TOLD_US and order.missing == 0:
-                order.missing = 1
-                state.tell(read.ts_us, "alert.unknown_long", "warn", symbol=market.instrument.symbol, client_id=order.client_id)
+                continue
         elif order.ending:
             state.want_read = True
+        since_us = order.ending_us if order.ending else order.unknown_us
+        if since_us and read.ts_us - since_us > UNKNOWN_TOLD_US and not order.told:
+            order.told = 1
+            state.tell(read.ts_us, "alert.unknown_long", "warn", symbol=market.instrument.symbol, client_id=order.client_id)
 
 
 def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> None:
@@ -373,11 +385,12 @@ def _child(market: MarketState, parent: Order, order_id: str, ts_us: int, seen: 
 
 def _orphan(market: MarketState, client_id: int, order_id: str, ts_us: int, seen: OrderUpdate | OrderRow | None) -> Order:
     side = seen.side if seen is not None else SELL
+    trigger = seen is not None and seen.trigger_ticks > 0 and not seen.related_id
     order = Order(
-        slot=ADOPTED_SLOT, role=QUOTE if seen is None or not seen.trigger_ticks else STOP, side=side,
+        slot=ADOPTED_SLOT, role=STOP if trigger else QUOTE, side=side, kind=TRIGGER if trigger else POST_ONLY,
         price_ticks=seen.price_ticks if seen is not None else 0, trigger_ticks=seen.trigger_ticks if seen is not None else 0,
-        open_lots=seen.qty_lots if seen is not None else 0, state=WORKING, sent_us=ts_us, acked=1, client_id=client_id,
-        qty_lots=seen.qty_lots if seen is not None else 0,
+        open_lots=seen.qty_lots if seen is not None else 0, state=ARMED if trigger else WORKING,
+        sent_us=ts_us, acked=1, client_id=client_id, qty_lots=seen.qty_lots if seen is not None else 0,
     )  # fmt: skip
     market.orders.add(order)
     market.orders.name(order, order_id)

@@ -20,6 +20,7 @@ SKEW_MARGIN_US: Final = 3 * US_PER_S  # `fault-matrix` §1: SKEW 1 s + MARGIN 2 
 HIST_LAG_US: Final = 5 * US_PER_S
 READ_EVERY_US: Final = 15 * US_PER_S
 UNKNOWN_TOLD_US: Final = 60 * US_PER_S
+ORPHANS_MAX: Final = 64  # lives whose unused ids are remembered: recovery may be interrupted many times
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +50,7 @@ class AccountState:
         mode, mode_reason, mode_detail: what the account may do and why; latched when HALTED.
         exit_masked: `kill` and `flatten` cancel the EXIT too; flatten: sell what is held.
         next_id / ids_end: client ids that may be used without a new reservation.
-        orphan_lo / orphan_hi: ids reserved by an earlier life and not in its journal; an order with one of them is ours.
+        orphans: blocks (from, to) of ids that earlier lives reserved and whose records may be lost; an order with one of them is ours.
         balances: asset -> (available, locked), atoms. expected: asset -> total that explains everything we know.
         public_up / private_up: streams; public_us: last public frame, account_us: begin of the last complete read.
         venue_us: highest exchange time seen; proves that a lease has ended.
@@ -69,8 +70,7 @@ class AccountState:
     flatten: bool = False
     next_id: int = 1
     ids_end: int = 1
-    orphan_lo: int = 0
-    orphan_hi: int = 0
+    orphans: list[tuple[int, int]] = field(default_factory=list)
     balances: dict[str, tuple[int, int]] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
     unexplained: int = 0
@@ -135,6 +135,7 @@ class AccountState:
                 self.day, self.day_pnl, self.peak_pnl, self.has_anchor, self.venue_us,
             ],
             "expected": self.expected,
+            "orphans": self.orphans,
             "started": {symbol: msgspec.to_builtins(e) for symbol, e in self.started.items()},
             "markets": {
                 symbol: {
@@ -156,6 +157,7 @@ class AccountState:
             self.day, self.day_pnl, self.peak_pnl, self.has_anchor, self.venue_us,
         ) = image["account"]  # fmt: skip
         self.expected = dict(image["expected"])
+        self.orphans = [(lo, hi) for lo, hi in image.get("orphans", ())]
         self.started = {symbol: msgspec.convert(e, Started) for symbol, e in image["started"].items()}
         for symbol, data in image["markets"].items():
             m = self.markets[symbol] = MarketState(msgspec.convert(data["instrument"], Instrument))

@@ -44,7 +44,7 @@ from lemon_trader.core.events import (
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reconcile import apply_read, book_fill, book_move, resolve
-from lemon_trader.core.state import SKEW_MARGIN_US, AccountState
+from lemon_trader.core.state import ORPHANS_MAX, SKEW_MARGIN_US, AccountState
 from lemon_trader.core.units import (
     ACTIVE,
     ARMED,
@@ -58,6 +58,7 @@ from lemon_trader.core.units import (
     PROVEN_ABSENT,
     REDUCING,
     REJECTED,
+    STOP,
     UNKNOWN,
     US_PER_S,
     WORKING,
@@ -66,6 +67,7 @@ from lemon_trader.core.units import (
 RETRY_US: Final = 200_000  # after a refusal the slot waits for a newer book and at least this long
 PROBE_US: Final = 60 * US_PER_S  # after identical refusals one probe a minute
 IDENTICAL_MAX: Final = 3
+STOP_RETRY_US: Final = 2 * US_PER_S  # what protects waits no longer than this, whatever it was refused for
 FUNDS_RETRY_US: Final = 10 * US_PER_S
 THROTTLED_US: Final = 2 * US_PER_S
 FUNDS_CODES: Final = ("INSUFFICIENT_FUNDS", "INSUFFICIENT_MARGIN", "MAX_LEVERAGE_REACHED", "POSITION_LIMIT", "ORDER_LIMIT")
@@ -253,6 +255,8 @@ def _place_refused(state: AccountState, e: PlaceRefused) -> None:
         wait = PROBE_US
         if count == IDENTICAL_MAX:
             state.tell(e.ts_us, "alert.refused_again", "warn", symbol=e.symbol, code=e.code, message=e.message, count=count)
+    if order.role == STOP:
+        wait = min(wait, STOP_RETRY_US)
     _wait(m, order.slot, e.ts_us + wait)
     if e.code in STOPPING_CODES:
         state.tell(e.ts_us, "alert.refused_account", "grave", code=e.code, message=e.message)
@@ -278,6 +282,7 @@ def _cancel_answered(state: AccountState, e: CancelAnswered) -> None:
     m.asked = True
     match e.outcome:
         case "cancelled":
+            order.acked = 1  # it was there, whatever became of its own answer
             order.stated_lots = max(order.stated_lots, e.filled_lots)
             if order.filled_lots < order.stated_lots:
                 state.want_read = True
@@ -311,6 +316,7 @@ def _order_update(state: AccountState, e: OrderUpdate) -> None:
         return
     m.asked = True
     m.orders.name(order, e.order_id)
+    order.acked = 1
     order.stated_lots = max(order.stated_lots, e.filled_lots)
     if order.filled_lots < order.stated_lots:
         state.want_read = True
@@ -403,7 +409,7 @@ def _wake(state: AccountState, e: Wake) -> None:
 
 def _ids(state: AccountState, e: IdsReserved) -> None:
     if e.lo > state.next_id:  # a new life starts behind the block of the last one: what is skipped may have been sent
-        state.orphan_lo, state.orphan_hi = state.next_id, e.lo
+        state.orphans = [*state.orphans[1 - ORPHANS_MAX :], (state.next_id, e.lo)]
         recover(state, e.ts_us)
     state.next_id, state.ids_end = e.lo, e.hi
 
@@ -436,6 +442,7 @@ def _command(state: AccountState, e: UserCommand) -> None:
             state.has_anchor = False  # the anchors start anew from here, or the same limit would trip at once
             for m in state.markets.values():
                 m.frozen = ""
+                m.mismatch = 0  # a difference that is still there is counted, and told, anew
                 m.refusals.clear()
         case _:
             raise ValueError(f"unknown command {e.action!r}; known are stop, cancel, kill, flatten and resume")
@@ -493,6 +500,8 @@ def recover(state: AccountState, ts_us: int) -> None:
             if order.state == IN_FLIGHT:
                 m.orders.move(order, UNKNOWN, ts_us)
             order.fence_us = order.fence_sent_us = 0
+            if order.cancel_us:
+                order.cancel_us = 1  # long ago: whatever this life's clock says, a cancel in the air is sent again
             if order.state == UNKNOWN:
                 order.unknown_us = ts_us
         m.book.drop()
