@@ -128,6 +128,11 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
     resting = count
     tokens = limits.rate_tokens
     left = 0
+    is_perp = view.is_perp
+    tick_lot_atoms = view.tick_lot_atoms
+    opens_nothing = view.fresh == 0 or view.may_open == 0
+    edge = 0  # of the side and kind of row seen last
+    edge_of = 0
     for n in range(done):
         action = actions[n]
         if action.what != PLACE:
@@ -137,13 +142,13 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
         closing = is_closing(row.role)
         qty = action.qty_lots
         price = row.trigger_ticks if row.kind == TRIGGER else row.price_ticks
-        notional = qty * price * view.tick_lot_atoms
+        notional = qty * price * tick_lot_atoms
         why = NONE
         figure = 0
         if is_masked(row.role, limits.mode, limits.exit_masked):
             why = MASKED
             figure = limits.mode
-        elif not closing and (view.fresh == 0 or view.may_open == 0):
+        elif not closing and opens_nothing:
             why = MISSING_INPUT
         elif limits.order_lots_max > 0 and qty > limits.order_lots_max and not closing:
             why = LIMIT_QTY
@@ -158,7 +163,9 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
             why = LIMIT_RATE
             figure = tokens // RATE_UNIT
         if why == NONE and row.kind != TRIGGER:
-            edge = collar_ticks(view, row.side, limits.exit_collar_ppm if closing else limits.collar_ppm)
+            if edge_of != row.side * (1 + closing):
+                edge_of = row.side * (1 + closing)
+                edge = collar_ticks(view, row.side, limits.exit_collar_ppm if closing else limits.collar_ppm)
             if edge == 0 and row.kind == TAKE:
                 why = MISSING_INPUT
             elif edge > 0 and (row.price_ticks - edge) * row.side > 0:
@@ -173,18 +180,18 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
         if why == NONE and not closing:
             if row.side == BUY:
                 long_after = position.lots + buys + qty
-                at_risk = (long_after if view.is_perp or long_after > 0 else qty) * price * view.tick_lot_atoms
-                held = position.cost_atoms if position.lots > 0 or not view.is_perp else 0
+                at_risk = (long_after if is_perp or long_after > 0 else qty) * price * tick_lot_atoms
+                held = position.cost_atoms if position.lots > 0 or not is_perp else 0
                 spent = held + buys_cost + notional
                 opens = long_after > 0
             else:
                 short_after = sells + qty - position.lots
-                at_risk = short_after * price * view.tick_lot_atoms
+                at_risk = short_after * price * tick_lot_atoms
                 held = position.cost_atoms if position.lots < 0 else 0
                 spent = held + sells_worth + notional
                 if position.lots > 0:  # what is held is sold first: only the rest opens a short
-                    spent -= position.lots * price * view.tick_lot_atoms
-                opens = view.is_perp == 1 and short_after > 0
+                    spent -= position.lots * price * tick_lot_atoms
+                opens = is_perp == 1 and short_after > 0
             if opens:
                 if limits.position_notional_max > 0 and at_risk > limits.position_notional_max:
                     why = LIMIT_POSITION
@@ -192,7 +199,7 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
                 elif limits.budget_atoms > 0 and spent > limits.budget_atoms:
                     why = LIMIT_BUDGET
                     figure = spent
-                elif row.side == BUY and not view.is_perp and notional > position.free_quote_atoms:
+                elif row.side == BUY and not is_perp and notional > position.free_quote_atoms:
                     why = WAIT_FUNDS
                     figure = position.free_quote_atoms
         if why != NONE:

@@ -52,8 +52,13 @@ class _Sealed:
         return self._name
 
     def _check(self, text: bytes) -> None:
-        # One instruction at the front and none further on is the way of nearly every request; a value that spells another is caught below.
-        if text[12 : text.find(b"&")] in self._signable and text.startswith(b"instruction=") and text.count(b"instruction=") == 1:
+        # The way of nearly every request: one instruction at the front, and the same again wherever a batch says one. Else a closer look.
+        end = text.find(b"&")
+        if (
+            text[12:end] in self._signable
+            and text.startswith(b"instruction=")
+            and text.count(b"instruction=") == text.count(text[: end + 1])
+        ):
             return
         words = _INSTRUCTION.findall(text)
         if not text.startswith(b"instruction=") or not self._signable.issuperset(words):
