@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,10 +21,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nacl import bindings
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = HERE / ".venv-peers"
 PARTS = ("rig", "inside", "replay", "sandbox", "memory")
+FRAMES = 8  # of a cycle on the rig, half a millisecond each
+SIX_FRAMES = 32  # six cancels must have ended before the next six orders may leave
+SIGNATURE_US = 15.6  # on the machine and day that the goals in µs were set
 ROUNDS = 3  # of the rig, all stacks in each, so that a slow minute meets everybody
 
 
@@ -61,11 +67,11 @@ def peers_python() -> str:
 # ---- the rig ----
 
 
-def ride(command: Callable[[str, str], list[str]], cycles: int) -> list[list[float]]:
-    """Let one stack trade on the rig; for each cycle: first and last place, how many, first and last cancel; µs."""
+def ride(command: Callable[[str, str], list[str]], cycles: int, frames: int) -> list[list[float]]:
+    """Let one stack trade on the rig; for each cycle of `frames` frames: first and last place, how many, first and last cancel; µs."""
     with tempfile.TemporaryDirectory(prefix="lemon-rig-") as folder:
         server = subprocess.Popen(
-            [sys.executable, str(HERE / "rig" / "server.py"), "--cycles", str(cycles)],
+            [sys.executable, str(HERE / "rig" / "server.py"), "--cycles", str(cycles), "--frames", str(frames)],
             stdout=subprocess.PIPE,
             env=child_environment(),
             text=True,
@@ -104,7 +110,7 @@ def rig(cycles: int) -> list[Row]:
     seen: dict[str, list[list[float]]] = {name: [] for name in stacks}
     for _ in range(ROUNDS):
         for name, command in stacks.items():
-            seen[name] += ride(command, cycles // ROUNDS)
+            seen[name] += ride(command, cycles // ROUNDS, SIX_FRAMES if name == "six" else FRAMES)
     of = {name: ([r[0] for r in rows], [r[1] for r in rows], [r[3] for r in rows if r[3]]) for name, rows in seen.items()}
     p50 = {name: quantile(first, 0.5) for name, (first, _, _) in of.items()}
     p99 = {name: quantile(first, 0.99) for name, (first, _, _) in of.items()}
@@ -201,6 +207,21 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def machine_now() -> str:
+    """How fast this machine is just now, by the one figure that is the same code everywhere."""
+    pair = bindings.crypto_sign_seed_keypair(bytes(32))[1]
+    text = bytes(150)
+    runs = []
+    for _ in range(9):
+        begun = time.perf_counter_ns()
+        for _ in range(300):
+            bindings.crypto_sign(text, pair)
+        runs.append((time.perf_counter_ns() - begun) / 300_000)
+    now = statistics.median(runs)
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"one signature {now:.1f} µs (the goals in µs are of a machine with {SIGNATURE_US}){load}"
+
+
 def first_in_line() -> str:
     """Run before others where we may; how it went, for the head of the table."""
     try:
@@ -217,11 +238,12 @@ def main() -> None:
     asked.add_argument("--json", type=Path, help="write the rows to this file too")
     given = asked.parse_args()
     how = first_in_line()
+    speed = machine_now()
     rows: list[Row] = []
     for name in given.only or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
         rows += {"rig": rig, "inside": inside, "replay": replay, "sandbox": sandbox, "memory": memory}[name](given.cycles)
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {how}"
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {how}; {speed}"
     print(f"{machine}\n\n{table(rows)}")
     if given.json is not None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

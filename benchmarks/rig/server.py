@@ -36,7 +36,8 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 class Market:
     """The scripted book and its frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames: int = FRAMES) -> None:
+        self.frames = frames
         self.update_id = 1_000_000
         self.bids = {BID - 10 * n: 500 + n for n in range(20)}
         self.asks = {ASK + 2_000 + 10 * n: 500 + n for n in range(20)}
@@ -52,10 +53,10 @@ class Market:
             self._near = [ASK + shift + 10 * n for n in range(3)]
             asks = [(price, 700) for price in self._near]
             bids = [(BID + shift, 400 + self.cycle % 50)]
-        elif number == FRAMES // 2:
+        elif number == self.frames // 2:
             asks = [(price, 0) for price in self._near] + [(price, 0) for price in self.asks if price not in self._near]
             bids = [(BID + MOVE, 0)] if self.cycle % 2 else []
-        elif number == FRAMES // 2 + 1:
+        elif number == self.frames // 2 + 1:
             pass
         else:
             bids = [(BID - 150, 300 + self.cycle % 90 + number)]
@@ -120,9 +121,9 @@ class Peer:
 class Rig:
     """Server, market and stopwatch."""
 
-    def __init__(self, world: World, cycles: int, pace_us: int) -> None:
+    def __init__(self, world: World, cycles: int, pace_us: int, frames: int) -> None:
         self.world = world
-        self.market = Market()
+        self.market = Market(frames)
         self.cycles = cycles
         self.pace_ns = pace_us * 1_000
         self.door = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -161,9 +162,9 @@ class Rig:
                         peer.put(payload)
                     if number == 0:
                         self.on_ns = at_ns
-                    elif number == FRAMES // 2:
+                    elif number == self.market.frames // 2:
                         self.off_ns = at_ns
-                    number = (number + 1) % FRAMES
+                    number = (number + 1) % self.market.frames
                 next_ns = max(next_ns + self.pace_ns, time.monotonic_ns() + self.pace_ns // 2)
             ready, _, _ = select.select([self.door, *self.peers], [], [], max(0, next_ns - time.monotonic_ns()) / 1e9)
             for sock in ready:
@@ -281,6 +282,7 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--cycles", type=int, default=1_000)
     asked.add_argument("--pace-us", type=int, default=500)
+    asked.add_argument("--frames", type=int, default=FRAMES, help="in a cycle")
     given = asked.parse_args()
     options = WorldOptions(
         market=EMPTY,
@@ -288,7 +290,7 @@ def main() -> None:
         balances={"USDC": "1000000"},
         accounts=1,
     )
-    rig = Rig(make_world(options, time.time_ns() // 1_000), given.cycles, given.pace_us)
+    rig = Rig(make_world(options, time.time_ns() // 1_000), given.cycles, given.pace_us, given.frames)
     port, account = rig.door.getsockname()[1], rig.world.accounts[0]
     ready = {
         "rest_url": f"http://127.0.0.1:{port}",
