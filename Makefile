@@ -17,10 +17,10 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 demo: setup
-	@$(BIN)/lemon-trader demo
+	@$(BIN)/lemon-trader demo $(if $(MARKET),--market $(MARKET)) $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 format: setup
 	$(BIN)/ruff format --check .

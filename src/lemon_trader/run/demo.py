@@ -29,8 +29,9 @@ from lemon_trader.sandbox.world import SYNTHETIC, WorldOptions
 
 SPEED: Final = 3
 SCRIPT_S: Final = 108  # of exchange time; the ladder's story lasts 100
-RECORDING_SPEED: Final = 30
-RECORDING_S: Final = 1_200
+RECORDING_SPEED: Final = 10
+RECORDING_S: Final = 400
+PERP: Final = "_PERP"
 LADDER: Final = "SOL_USDC"
 QUOTED: Final = "ETH_USDC_PERP"
 STORIES: Final = {LADDER: "demo", QUOTED: "ripple"}
@@ -64,8 +65,13 @@ def run_demo(settings: DemoSettings, face: Face) -> int:
 
 async def _demo(settings: DemoSettings, face: Face, place: Path) -> int:
     scripted = settings.market.source == SYNTHETIC
-    source = SYNTHETIC if scripted else settings.market.source
-    world = WorldOptions(market=source, stories=STORIES if scripted else {}, seed=settings.market.seed)
+    if scripted:
+        ladder, quoted = LADDER, QUOTED
+        world = WorldOptions(stories=STORIES, seed=settings.market.seed)
+    else:
+        ladder = next(iter(open_recording(Path(settings.market.source), limit=1).instruments))
+        quoted = ladder.removesuffix(PERP) if ladder.endswith(PERP) else ladder + PERP
+        world = WorldOptions(market=settings.market.source, symbol=ladder, twins=(quoted,), seed=settings.market.seed)
     speed = SPEED if scripted else RECORDING_SPEED
     lasts_s = SCRIPT_S if scripted else RECORDING_S
     face.say("mode.sandbox", place=str(place))
@@ -74,10 +80,8 @@ async def _demo(settings: DemoSettings, face: Face, place: Path) -> int:
     seen = Seen()
     session: Session | None = None
     try:
-        pairs = _pairs(LADDER if scripted else next(iter(open_recording(Path(settings.market.source), limit=1).instruments)))
-        chosen = RunSettings(
-            mode=SANDBOX, pairs=pairs, data_dir=place, lang=settings.lang, market=MarketSettings(source="synthetic"), yes=True
-        )
+        pairs = _pairs(ladder, quoted)
+        chosen = RunSettings(mode=SANDBOX, pairs=pairs, data_dir=place, lang=settings.lang, market=MarketSettings(), yes=True)
         faults: list[str] = []
 
         def failed(name: str, error: BaseException) -> None:
@@ -114,8 +118,7 @@ async def _demo(settings: DemoSettings, face: Face, place: Path) -> int:
         await sandbox.stop()
 
 
-def _pairs(ladder: str) -> tuple[PairSettings, ...]:
-    quoted = QUOTED if ladder != QUOTED else "BTC_USDC_PERP"
+def _pairs(ladder: str, quoted: str) -> tuple[PairSettings, ...]:
     making = default_values("market-maker", spread=Decimal("0.2"), max_orders=2, interval=10, volatility_factor=Decimal(0))
     averaging = default_values("martingale", entry_wait=5, cooldown=5, pause_after_stop=600)
     return (

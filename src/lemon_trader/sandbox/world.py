@@ -33,6 +33,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         market: "synthetic", the name of a scenario, "empty", or the path of a recording.
         symbol: the market that a recording or scenario plays; None = what the recording's table says, SOL_USDC for a scenario.
+        twins: further markets that play the same recording, the perpetual of a coin beside its spot market.
         stories: further scenarios, by the market that plays them.
         symbols: the markets that are listed besides; those that nothing else plays are synthetic.
         seed: of keys and of everything made up.
@@ -44,6 +45,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     market: str = SYNTHETIC
     symbol: str | None = None
+    twins: Sequence[str] = ()
     stories: Mapping[str, str] = msgspec.field(default_factory=dict)
     symbols: Sequence[str] = SYMBOLS
     seed: int = 1
@@ -90,7 +92,10 @@ def _source(options: WorldOptions, start_us: int) -> Source:
     if options.market in SCENARIOS:
         stories.setdefault(options.symbol or "SOL_USDC", options.market)
     elif options.market != SYNTHETIC:
-        played.append(open_recording(Path(options.market), symbol=options.symbol, shift_to_us=start_us, seed=options.seed))
+        played += [
+            open_recording(Path(options.market), symbol=symbol, shift_to_us=start_us, seed=options.seed)
+            for symbol in (options.symbol, *options.twins)
+        ]
     played += [
         play_scenario(SCENARIOS[name], default_instrument(symbol), start_us=start_us, seed=options.seed) for symbol, name in stories.items()
     ]
