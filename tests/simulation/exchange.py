@@ -18,12 +18,18 @@ class Edge:
     Attributes:
         on_request: called with (method, path, body, status) after each request; the checkers listen here, on wire bytes alone.
         down: nothing is answered and nothing can be connected to.
+        doubles: so many of the next orders reach the exchange twice, as behind a proxy that sends again.
+        breaks: whether the connection breaks where a fault leaves a request without an answer.
+        second_answer: of such an order the second answer comes back, not the first.
     """
 
     def __init__(self, world: World, clock: Callable[[], int]) -> None:
         self.world = world
         self.clock = clock
         self.down = False
+        self.doubles = 0
+        self.breaks: Callable[[], bool] = lambda: False
+        self.second_answer = False
         self.on_request: list[Callable[[str, str, bytes, int, bytes], None]] = []
         self._next = next(world.source, None)
         self._ends: list[Any] = []
@@ -90,11 +96,15 @@ class HttpSide:
         self._begin()
         self._edge.advance()
         answer = self._edge.world.app.handle(method, path, headers, body, self._edge.clock())
+        if method == "POST" and self._edge.doubles:
+            self._edge.doubles -= 1
+            second = self._edge.world.app.handle(method, path, headers, body, self._edge.clock())
+            answer = second if self._edge.second_answer else answer
         for listen in self._edge.on_request:
             listen(method, path, body, 0 if answer.is_lost else answer.status, answer.body)
         if answer.is_lost:
-            if answer.delay_us % 2:
-                self._end.cut()  # the connection breaks; else the reply is swallowed and the client waits
+            if self._edge.breaks():
+                self._end.cut()  # else the reply is swallowed and the client waits
             return
         head = f"HTTP/1.1 {answer.status} X\r\nContent-Length: {len(answer.body)}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in answer.headers)
         data = head.encode() + b"\r\n" + answer.body
