@@ -160,7 +160,7 @@ def _played(path: Path, symbol: str | None) -> Recording:
         return known if symbol is None else msgspec.structs.replace(known, symbol=symbol)
     if symbol is None:
         raise RecordingError(
-            f"{path.name} is not a recording this program knows; for any other file with bar columns name the market it shall play: run.py --symbol"
+            f"{path.name} is not a recording this program knows; name the market it shall play, for example --symbol SOL_USDC"
         )
     return Recording(symbol)
 
