@@ -14,7 +14,7 @@ from tests.virtual_time import VirtualLoop
 
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
-from lemon_trader.core.units import TRIGGER, UNKNOWN, US_PER_S
+from lemon_trader.core.units import EXIT, IN_FLIGHT, STOP, TRIGGER, UNKNOWN, US_PER_S
 from lemon_trader.matching.orders import OrderState
 from lemon_trader.sandbox.faults import Fault, Kind
 
@@ -34,6 +34,10 @@ VALUES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+class Killed(Exception):
+    """The program died in the middle of a call: what it would have done next is not done."""
+
+
 class Stage:
     """One bot and its exchange; the names of what a script needs."""
 
@@ -42,6 +46,9 @@ class Stage:
         self.symbol = life.drawn.symbol
         self.exchange = life.exchange
         self.seen: set[tuple[int, int]] = set()  # (client id, state) as they were met
+        self.blind: list[str] = []  # opening orders that left without a valid book
+        self.requests: list[tuple[int, str, str]] = []  # (time, method, path) as they reached the exchange
+        life.edge.on_request.append(lambda method, path, *_: self.requests.append((self.now_us, method, path.split("?")[0])))
 
     # -- the bot --
 
@@ -80,6 +87,10 @@ class Stage:
 
     def command(self, action: str) -> None:
         self.session.runner.command(action, "test")
+
+    def asked(self, method: str, path: str, since_us: int = 0) -> int:
+        """How many such requests have reached the exchange."""
+        return sum(m == method and p == path and at >= since_us for at, m, p in self.requests)
 
     def ever(self, state: int) -> set[int]:
         """Client ids that were ever met in this state."""
@@ -183,7 +194,15 @@ class Stage:
 
     def _look(self) -> None:
         if self.life.session is not None and self.symbol in self.session.state.markets:
-            self.seen.update((o.client_id, o.state) for o in self.market.orders)
+            market = self.market
+            self.seen.update((o.client_id, o.state) for o in market.orders)
+            if not market.book.valid:
+                now_us = market.view.now_us
+                self.blind += [
+                    f"{o.client_id} at {now_us}"
+                    for o in market.orders.live
+                    if o.state == IN_FLIGHT and o.sent_us == now_us == market.book_us and o.role not in (EXIT, STOP)
+                ]
 
 
 def play(
@@ -213,7 +232,7 @@ def play(
     life.forgiven = forgiven
     stage = Stage(life)
     raised: list[str] = []
-    loop.set_exception_handler(lambda _, context: raised.append(repr(context)))
+    loop.set_exception_handler(lambda _, context: raised.append(repr(context)) if type(context.get("exception")) is not Killed else None)
 
     async def whole() -> None:
         await script(stage)
@@ -230,8 +249,9 @@ def play(
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         asyncio.set_event_loop(None)
         loop.close()
-    assert raised == []
+    assert not raised, raised
     assert not life.out.violations, life.out.violations
+    assert not stage.blind, stage.blind
     assert stage.ours(UNKNOWN) == []
     return stage
 

@@ -276,7 +276,9 @@ class Life:
         found += one_live_order("I2", live)
         if not self.instrument.is_perp:
             market = session.state.markets[self.drawn.symbol]
-            open_buys = sum((Decimal(o.ticks * o.open_lots) for o in account.live.values() if o.side == BUY), Decimal(0))
+            open_buys = sum(
+                (Decimal(o.ticks * o.open_lots) for o in account.live.values() if o.side == BUY and o.client_id in self.keys), Decimal(0)
+            )
             atoms = self.instrument.tick_lot_atoms
             held = Decimal(max(0, market.ledger.cost_atoms))
             found += within_budget("I5", held, open_buys * atoms, BUDGET * 10**9)

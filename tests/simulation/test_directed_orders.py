@@ -1,4 +1,3 @@
-# ruff: noqa: N802  faults keep the names of the matrix
 """Faults of submitting, cancelling and filling, one at a time, each forced and seen to have happened (fault matrix A and B)."""
 
 import pytest
