@@ -21,8 +21,8 @@ from lemon_trader.strategies.martingale_records import CLOSE, IDLE, LADDER, PHAS
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 CRASH_BARS = 240  # a crash: the deepest fall from the highest of so many bars
-BARS = {"martingale": (250, 100), "market-maker": (80, 40)}  # before its lowest bar, and after
-BATCHES = 4_000  # of a recorded book: some minutes
+BARS = {"martingale": (200, 80), "market-maker": (60, 30)}  # before its lowest bar, and after
+BATCHES = 1_500  # of a recorded book: some minutes
 BUDGET = {"martingale": 400, "market-maker": 2_000}
 MARKS_A_BAR = 6
 LASTS_US = 60 * US_PER_S  # "armed, flat, nothing wanted" for so long is for ever

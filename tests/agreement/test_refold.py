@@ -1,5 +1,8 @@
 """The journal says everything: each decision in it can be made again from it, and its fold is the state that wrote it."""
 
+from dataclasses import replace
+from functools import cache
+
 import pytest
 from tests.agreement.tapes import CASES, Case
 from tests.fake_store import Disk
@@ -19,8 +22,10 @@ from lemon_trader.engine.startup import fold
 from lemon_trader.strategies.catalog import STRATEGIES
 
 
-def played(case: Case) -> tuple[Rig, Disk]:
-    """The tape with a real journal; somebody presses kill and resume, and a checkpoint is written in the middle."""
+@cache
+def played(name: str) -> tuple[Rig, Disk]:
+    """The tape with a real journal; somebody presses kill and resume, and a checkpoint is written in the middle. Not to be changed."""
+    case = next(c for c in CASES if c.name == name)
     disk = Disk()
     journal = Journal(disk.store(), mode="sandbox", account="demo")
     source = case.source()
@@ -45,9 +50,9 @@ def played(case: Case) -> tuple[Rig, Disk]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_decision_in_the_journal_is_made_again_from_it(case: Case):
-    rig, disk = played(case)
+    rig, disk = played(case.name)
     strategy = STRATEGIES[case.strategy]
-    params, limits = rig.bot.market.binding.params, rig.bot.market.limits
+    params, limits = rig.bot.market.binding.params, replace(rig.bot.market.limits)
     out, actions, scratch = row_array(), action_array(), Scratch()
     state = AccountState()
     state.add_market(rig.bot.instrument)
@@ -93,14 +98,13 @@ def test_every_decision_in_the_journal_is_made_again_from_it(case: Case):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_fold_of_the_journal_is_the_state_that_wrote_it(case: Case):
-    rig, disk = played(case)
+    rig, disk = played(case.name)
     instruments = {rig.bot.instrument.symbol: rig.bot.instrument}
     lived = durable(rig.bot.state)
     whole = AccountState()
     fold(whole, None, list(read_events(disk.store())), instruments)
     assert durable(whole) == lived, "from the beginning"
-    disk.kill()
-    opened = Journal(disk.store(), mode="sandbox", account="demo").open(rig.now_us)
+    opened = Journal(disk.copy().store(), mode="sandbox", account="demo").open(rig.now_us)
     assert opened.state is not None
     assert opened.events, "something must have happened after the checkpoint"
     late = AccountState()

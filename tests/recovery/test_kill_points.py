@@ -12,7 +12,7 @@ from lemon_trader.engine.startup import fold
 
 QUIET_US = 45 * US_PER_S  # no kill in the last part of a tape: an unknown outcome takes a lease, a fence and a read to resolve
 KILLS = 40  # at most; a ladder writes too few records for so many
-POINTS = 60
+POINTS = 40
 SHORT = {"entry": "market", "cooldown": 2, "pause_after_stop": 5, "resting": 3}
 
 
