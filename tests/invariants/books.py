@@ -35,6 +35,12 @@ def within_budget(name: str, held_cost: Decimal, open_buys: Decimal, budget: Dec
     return [f"{name}: {held_cost} held and {open_buys} resting exceed the budget of {budget}"] if spent > budget else []
 
 
+def unprotected(name: str, position: Decimal, stops: list[tuple[int, Decimal]], since_s: float, most_s: float) -> list[str]:
+    """I6: what is held has a resting stop over all of it; `stops` is (signed side, quantity covered), missing for `since_s` by now."""
+    covered = any(side * position < 0 and quantity >= abs(position) for side, quantity in stops)
+    return [f"{name}: {position} held and no stop over it for {since_s} s"] if position and not covered and since_s > most_s else []
+
+
 def write_ahead(name: str, submitted: set[int], written: set[int]) -> list[str]:
     """I4: every id that reached the exchange was in the journal before."""
     return [f"{name}: client id {c} reached the exchange before the journal" for c in sorted(submitted - written)]

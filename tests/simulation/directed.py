@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
-from tests.simulation.life import TICK_US, Life
+from tests.simulation.life import TICK_US, Life, take
 from tests.simulation.plan import Drawn
 from tests.virtual_time import VirtualLoop
 
@@ -153,12 +153,7 @@ class Stage:
         """Let the outside world trade with a resting order of ours: `lots` of it, 0 = all."""
         before = order.executed_lots
         wanted = lots or order.open_lots
-        while order.executed_lots - before < wanted:
-            bid, bid_lots, ask, ask_lots = self.exchange.touch(self.symbol)
-            best, there = (bid, bid_lots) if order.side > 0 else (ask, ask_lots)
-            step = there if best != order.ticks or not lots else 1
-            if not self.exchange.outside_take(self.symbol, -order.side, step, order.ticks, self.now_us):
-                break
+        take(self.exchange, order, wanted, self.now_us)
         assert order.executed_lots - before == wanted, "the market could not be made to trade with it"
 
     def held_lots(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.fake_env import START_US, FakeEnv
 from tests.fake_store import Disk
-from tests.invariants.books import fills_equality, ledger_equality, one_live_order, totals, within_budget, write_ahead
+from tests.invariants.books import fills_equality, ledger_equality, one_live_order, totals, unprotected, within_budget, write_ahead
 from tests.invariants.wire import WireWitness
 from tests.simulation.exchange import REST, STREAM, Edge
 from tests.simulation.plan import Drawn
@@ -23,6 +23,8 @@ from lemon_trader.config.settings import SANDBOX, PairSettings, RunSettings
 from lemon_trader.core.events import Decided
 from lemon_trader.core.units import BUY, EXIT, STATE_NAMES, STOP, TRIGGER, UNKNOWN, US_PER_S
 from lemon_trader.engine.startup import StartRefused
+from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.orders import OrderState
 from lemon_trader.run.parts import default_values, make_signer
 from lemon_trader.run.session import Session
 from lemon_trader.sandbox.faults import Faults, Kind
@@ -30,6 +32,7 @@ from lemon_trader.sandbox.world import WorldOptions, make_world
 from lemon_trader.venues.venue import VenueLost
 
 TICK_US = 100_000
+G_S = 5  # longest time without a resting stop
 BUDGET = Decimal(500)
 
 
@@ -88,6 +91,7 @@ class Life:
         self.env: FakeEnv | None = None
         self.birth: asyncio.Task[None] | None = None
         self.forgiven: tuple[str, ...] = ()  # beginnings of violations that a directed fault itself makes
+        self.bare_us = 0  # since when something is held without a stop at the exchange
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
 
     # -- the bot --
@@ -207,6 +211,8 @@ class Life:
                 self.faults.history_lag_us = int(rest)
             case "nameless":
                 self.faults.omit_trade_ids = rest == "on"
+            case "nibble":
+                self._nibble()
             case "silence":
                 self.faults.silence(rest, self.edge.clock() + 20 * US_PER_S)
             case "drop":
@@ -220,6 +226,13 @@ class Life:
                     self.session.runner.command(rest, "simulation")
             case _:
                 raise AssertionError(f"unknown act {act}")
+
+    def _nibble(self) -> None:
+        """Somebody trades two lots with an order of ours, one at a time in one instant."""
+        account = self.exchange.accounts[self.account.name]
+        order = next((o for o in account.live.values() if o.client_id in self.keys and not o.is_trigger and o.open_lots > 3), None)
+        if order is not None:
+            take(self.exchange, order, 2, self.edge.clock())
 
     async def _until(self, at_us: int) -> None:
         while self.loop.now_us < at_us:
@@ -282,7 +295,21 @@ class Life:
             atoms = self.instrument.tick_lot_atoms
             held = Decimal(max(0, market.ledger.cost_atoms))
             found += within_budget("I5", held, open_buys * atoms, BUDGET * 10**9)
+        if self.instrument.is_perp and self.drawn.strategy == "martingale":
+            found += self._unprotected(G_S)
         self._note(found)
+
+    def _unprotected(self, most_s: float) -> list[str]:
+        """I6, counted while the program lives and nothing keeps it from the exchange."""
+        account = self.exchange.accounts[self.account.name]
+        held = Decimal(account.position_lots(self.drawn.symbol))
+        stops = [
+            (o.side, abs(held) if o.trigger_ppm == 1_000_000 else Decimal(o.trigger_lots)) for o in account.live.values() if o.is_trigger
+        ]
+        clear = not (self.edge.down or self.faults._odds or self.faults._waiting or self.faults.maintenance or self.faults._silent)
+        if not clear or not unprotected("I6", held, stops, 1, 0):
+            self.bare_us = self.loop.now_us
+        return unprotected("I6", held, stops, (self.loop.now_us - self.bare_us) / US_PER_S, most_s)
 
     def _note(self, found: list[str]) -> None:
         self.out.violations += [violation for violation in found if not violation.startswith(self.forgiven)]
@@ -329,3 +356,13 @@ class Life:
         self.hash.update(f"{self.loop.now_us} {method} {path} {status}\n".encode())
         self.hash.update(body)
         self.hash.update(answer)
+
+
+def take(exchange: Exchange, order: OrderState, lots: int, now_us: int) -> None:
+    """Let the outside world trade with a resting order until `lots` of it are filled, one at a time; what stands before it goes first."""
+    before = order.executed_lots
+    while order.executed_lots - before < lots:
+        bid, bid_lots, ask, ask_lots = exchange.touch(order.symbol)
+        best, there = (bid, bid_lots) if order.side == BUY else (ask, ask_lots)
+        if not exchange.outside_take(order.symbol, -order.side, 1 if best == order.ticks else there, order.ticks, now_us):
+            return

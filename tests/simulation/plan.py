@@ -20,6 +20,7 @@ FAULTS = {
     "F08": ("odds:execute_late={p}", "calm"),
     "F17": ("odds:accept_late={p}", "calm"),
     "F17b": ("odds:accept_never={p}", "calm"),
+    "F19": ("nibble", "nibble"),
     "F22": ("nameless:on", "nameless:off"),
     "F31": ("drop:depth", "calm"),
     "F33": ("silence:depth", "calm"),
@@ -88,6 +89,9 @@ def draw(seed: int, *, only: list[str] | None = None, active_us: int = 4 * MINUT
                 "lag": chance.choice((2 * S, 4 * S)),
             }
             drawn.acts.append((begin, on.format(**fill)))
-            drawn.acts.append((min(active_us, begin + chance.randint(3 * S, 40 * S)), off))
+            end = min(active_us, begin + chance.randint(3 * S, 40 * S))
+            drawn.acts.append((end, off))
+            if name == "F22":  # equal fills in one instant, which only their number tells apart
+                drawn.acts += [(chance.randint(begin, end), "nibble") for _ in range(6)]
     drawn.acts.sort(key=lambda pair: pair[0])
     return drawn

@@ -3,7 +3,9 @@
 import pytest
 from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, S, Stage, play
 
-from lemon_trader.core.units import BUY, CANCELLED, CANCELLING, EXIT, FILLED, PROVEN_ABSENT, REJECTED, UNKNOWN
+from lemon_trader.core.reasons import LIMIT_BUDGET
+from lemon_trader.core.records import Row, copy_into
+from lemon_trader.core.units import BUY, CANCELLED, CANCELLING, EXIT, FILLED, PROVEN_ABSENT, QUOTE, REJECTED, UNKNOWN
 from lemon_trader.matching.orders import Code, Refused
 from lemon_trader.sandbox.faults import Kind
 
@@ -178,6 +180,34 @@ def test_F12_a_request_executed_twice_is_booked_twice_and_its_surplus_goes(symbo
         assert "alert.second_order" in s.alerts
 
     play(script, MARTINGALE, symbol, forgiven=("I2",))
+
+
+def test_F02_a_lost_reply_counts_in_every_limit_although_the_strategy_forgets_it():
+    async def script(s: Stage):
+        await s.begin()
+        await s.quoting()
+        market, half = s.market, 0
+
+        def greedy(_params, view, position, _memory, out):
+            """Two fifths of the budget in one bid, and in another slot whenever the last one is in doubt."""
+            nonlocal half
+            slot = next((n for n in range(8) if not view.unknown[n]), 7)
+            half = half or position.budget_atoms * 2 // 5 // (view.bid_ticks * view.tick_lot_atoms)
+            row = Row(slot=slot, generation=1_000, role=QUOTE, side=BUY, price_ticks=view.bid_ticks * 99 // 100, qty_lots=half)
+            copy_into(row, out[1])
+            return 2
+
+        s.life.faults.silence("account", s.now_us + 60 * S)
+        s.fault(Kind.LOSE_REPLY, times=5)
+        s.fault(Kind.ERROR_BEFORE, method="GET", path=ORDERS, times=100)  # nothing is found for a while
+        market.binding.targets = greedy
+        await s.until(lambda: any(r.reason == LIMIT_BUDGET for r in market.out[1 : market.rows_used]), "the third one is withheld")
+        assert len(s.ours(UNKNOWN)) == 2
+        await s.wait(6)
+        assert len(s.ours(UNKNOWN)) == 2
+        s.life.faults._waiting.clear()
+
+    play(script, MAKER, SPOT)
 
 
 def test_F14_a_post_only_order_that_would_take_is_not_tried_in_a_tight_loop():
