@@ -44,6 +44,20 @@ def test_net_equals_the_cash_difference_on_a_perpetual_through_long_flat_and_sho
     assert ledger.lots == held
     assert ledger.net_atoms(mark) == flow + held * mark * 100_000
     assert ledger.cash_atoms == ledger.realised_atoms - ledger.fees_atoms
+    assert ledger.flow_atoms() == flow
+
+
+@given(trades, st.randoms(use_true_random=False))
+@settings(max_examples=100)
+def test_fills_that_are_told_late_change_the_split_and_not_the_net(rows, chance):
+    fills = [fill(side, ticks, lots, trade=n + 1, fee=fee, symbol="SOL_USDC_PERP") for n, (side, ticks, lots, fee, _) in enumerate(rows)]
+    one, other = Ledger(perp()), Ledger(perp())
+    for f in fills:
+        one.book(f)
+    chance.shuffle(fills)
+    for f in fills:
+        other.book(f)
+    assert (one.base_atoms, one.flow_atoms(), one.net_atoms(9_999)) == (other.base_atoms, other.flow_atoms(), other.net_atoms(9_999))
 
 
 def test_a_round_trip_by_hand():

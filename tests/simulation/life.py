@@ -321,12 +321,15 @@ class Life:
         account = self.exchange.accounts[self.account.name]
         i = self.instrument
         fills = [f for f in account.fills if f.symbol == i.symbol]
-        cash = sum(f.realised_atoms if i.is_perp else -f.side * f.quote_atoms for f in fills)
+        cash = sum(-f.side * f.quote_atoms for f in fills)
         cash -= sum(f.fee_atoms for f in fills if f.fee_asset == i.quote)
         cash += sum(f.amount_atoms for f in account.funding if f.symbol == i.symbol)
         base = sum(f.side * f.lots for f in fills) * i.lot_atoms
         base -= sum(f.fee_atoms for f in fills if f.fee_asset == i.base)
-        ours = {"base": Decimal(market.ledger.base_atoms), "cash": Decimal(market.ledger.cash_atoms)}
+        ours = {
+            "base": Decimal(market.ledger.base_atoms),
+            "cash": Decimal(market.ledger.flow_atoms() if i.is_perp else market.ledger.cash_atoms),
+        }
         theirs = {"base": Decimal(base), "cash": Decimal(cash)}
         self.out.violations += ledger_equality("I1", ours, theirs)
         per_key: dict[object, Decimal] = {}

@@ -88,6 +88,15 @@ class Ledger:
         value = self.value_atoms(price_ticks)
         return value - self.cost_atoms if self.base_atoms >= 0 else value + self.cost_atoms
 
+    def flow_atoms(self) -> int:
+        """Quote received less paid by fills, fees and funding, whatever the order in which they were told.
+
+        How a perpetual's profit splits into realised and unrealised depends on the order in which its fills are booked, and after a gap in
+        the stream they are told late; this sum and the net do not.
+        """
+        held = self.cost_atoms if self.base_atoms >= 0 else -self.cost_atoms
+        return self.realised_atoms - self.fees_atoms + self.funding_atoms - held
+
     def net_atoms(self, price_ticks: int) -> int:
         """Realised + unrealised - fees + funding, quote atoms."""
         return self.realised_atoms + self.unrealised_atoms(price_ticks) - self.fees_atoms + self.funding_atoms

@@ -230,9 +230,9 @@ def say_equality(face: Face, session: Session, sandbox: RunningSandbox) -> bool:
     equal = True
     for symbol, m in sorted(session.state.markets.items()):
         i = m.instrument
-        ours = (m.ledger.lots, m.ledger.cash_atoms) if i.is_perp else (m.ledger.base_atoms, m.ledger.cash_atoms)
+        ours = (m.ledger.lots if i.is_perp else m.ledger.base_atoms, m.ledger.flow_atoms() if i.is_perp else m.ledger.cash_atoms)
         fills = [f for f in account.fills if f.symbol == symbol]
-        cash = sum(-f.side * f.quote_atoms if not i.is_perp else f.realised_atoms for f in fills)
+        cash = sum(-f.side * f.quote_atoms for f in fills)
         cash -= sum(f.fee_atoms for f in fills if f.fee_asset == i.quote)
         cash += sum(f.amount_atoms for f in account.funding if f.symbol == symbol)
         base = sum(f.side * f.lots for f in fills)
