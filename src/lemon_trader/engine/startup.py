@@ -1,11 +1,12 @@
 """Start is recovery: the journal is folded, the venue asked, and what differs becomes events. A fresh start recovers an empty journal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from lemon_trader.core.events import AnyEvent, IdsReserved, Started
+from lemon_trader.core.decide import is_fresh
+from lemon_trader.core.events import AnyEvent, IdsReserved, Started, Wake
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.market import Binding, MarketState
 from lemon_trader.core.records import unpack
@@ -14,6 +15,8 @@ from lemon_trader.core.step import step
 from lemon_trader.engine.turn import Engine
 from lemon_trader.venues.venue import Venue
 
+SEEN_WAIT_US: Final = 5_000_000  # a start waits no longer for its markets: what protects must be watched
+SEEN_STEP_US: Final = 100_000
 OVERLAP_US: Final = 10 * 60 * 1_000_000  # histories lag: what was read is read again this far back
 
 
@@ -82,7 +85,10 @@ def bind(state: AccountState, plan: Plan) -> None:
     market.limits.budget_atoms = binding.budget_atoms
 
 
-async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: str, now_us: Callable[[], int], last_us: int) -> None:
+async def start(
+    engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: str, now_us: Callable[[], int], last_us: int,
+    sleep: Callable[[int], Awaitable[None]] | None = None,
+) -> None:  # fmt: skip
     """Bring a folded state and the venue together; when this returns, streams are connected and the engine decides.
 
     Args:
@@ -92,6 +98,7 @@ async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: st
         mode: for the journal.
         now_us: engine time.
         last_us: engine time of the last event in the journal; 0 = it is empty.
+        sleep: lets µs pass, so that the markets may be seen first; None = nothing comes meanwhile, as on a tape.
 
     Raises:
         VenueLost: the venue cannot be read; nothing was sent.
@@ -121,7 +128,18 @@ async def start(engine: Engine, venue: Venue, plans: Sequence[Plan], *, mode: st
     for symbol, market in state.markets.items():
         if symbol not in bound and (market.ledger.base_atoms or market.orders.live):
             state.tell(now_us(), "alert.unbound_market", "grave", symbol=symbol, lots=market.ledger.lots, orders=len(market.orders.live))
+    if sleep is not None:
+        await _seen(engine, bound, now_us, sleep)
     engine.deciding = True
+
+
+async def _seen(engine: Engine, symbols: set[str], now_us: Callable[[], int], sleep: Callable[[int], Awaitable[None]]) -> None:
+    """Wait a moment for books and marks: deciding without them would cancel what rests, only to place it again behind everybody else."""
+    state = engine.state
+    until_us = now_us() + SEEN_WAIT_US
+    while now_us() < until_us and not all(is_fresh(state, state.markets[symbol], now_us()) for symbol in symbols):
+        await sleep(SEEN_STEP_US)
+        engine.turn([Wake(now_us())])  # a price that stands is confirmed by time as well
 
 
 def _since_us(state: AccountState, last_us: int, now_us: int) -> int:

@@ -138,7 +138,10 @@ class Session:
     async def trade(self) -> None:
         """Connect, recover what the venue knows, and let the engine decide from now on."""
         self.engine.on_alert = self._alert
-        await start(self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us)
+        await start(
+            self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us,
+            sleep=self.env.sleep,
+        )  # fmt: skip
         # The run lasts as long as its longest pair; one without an end keeps it going.
         durations = [p.duration_s for p in self.settings.pairs]
         lasts_s = max(d for d in durations if d is not None) if None not in durations else 0
