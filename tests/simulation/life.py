@@ -280,7 +280,10 @@ class Life:
 
     def _always(self) -> None:
         session = self.session
-        if session is None or self.out.violations:
+        if session is None:
+            self.bare_us = self.loop.now_us  # a program that is dead protects nothing; its time begins with its next life
+            return
+        if self.out.violations:
             return
         found = list(self.wire.violations())
         found += write_ahead("I4", set(self.wire.submissions), self.written)
