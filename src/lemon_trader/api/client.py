@@ -227,7 +227,7 @@ class ApiClient:
         self._open.add(wire)
         try:
             await wire.open()
-        except BaseException:
+        except BaseException:  # a cancelled start too leaves no wire behind; raised again
             self._open.discard(wire)
             raise
         return wire

@@ -187,7 +187,7 @@ class Database:
             for sql, values in statements:
                 connection.execute(sql, values)
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # whatever ends it, half a transaction may not stay open; raised again
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -89,7 +89,7 @@ async def open_wire(url: str, user: WireUser, report: Report, proxy: str, tls: C
             else:
                 transport.set_protocol(wire)
             wire.connection_made(transport)
-        except BaseException:
+        except BaseException:  # a cancelled start too gives its socket back; raised again
             transport.abort()
             raise
         return wire

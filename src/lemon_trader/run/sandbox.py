@@ -32,7 +32,7 @@ async def _serve(settings: SandboxSettings, face: Face) -> int:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError):  # Windows has no handlers on a loop: Ctrl-C raises there
             loop.add_signal_handler(number, ended.set)
     try:
         await ended.wait()
