@@ -1,7 +1,8 @@
 """`say(id, **values)`: the text of a message in the reader's language.
 
-An id is stable and means the same in log, panel, report and web. The catalogues are gettext files, read at first use. Whatever is put
-into a text is escaped: a symbol, an exchange's answer or a file's name cannot move a cursor, break a line or turn the writing round.
+An id is stable and means the same in log, panel, report and web. A catalogue is a folder of gettext files, one for each part of the
+program, read at first use. Whatever is put into a text is escaped: a symbol, an exchange's answer or a file's name cannot move a cursor,
+break a line or turn the writing round.
 """
 
 import string
@@ -69,9 +70,15 @@ def texts(language: str) -> dict[str, str]:
     """Every message of a language by id."""
     from babel.messages.pofile import read_po  # noqa: PLC0415  a command that says nothing does not pay for it
 
-    with (FOLDER / f"{LOCALES[language]}.po").open("rb") as file:
-        catalogue = read_po(file, locale=LOCALES[language], abort_invalid=True)
-    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+    found: dict[str, str] = {}
+    for path in sorted((FOLDER / LOCALES[language]).glob("*.po")):
+        with path.open("rb") as file:
+            catalogue = read_po(file, locale=LOCALES[language], abort_invalid=True)
+        for message in catalogue:
+            if message.id and message.string:
+                assert message.id not in found, f"{path.name} says {message.id} again"
+                found[str(message.id)] = str(message.string)
+    return found
 
 
 def placeholders(text: str) -> frozenset[str]:
