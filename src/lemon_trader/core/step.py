@@ -430,9 +430,11 @@ def _command(state: AccountState, e: UserCommand) -> None:
                 state.mode, state.mode_reason = REDUCING, "stop"
         case "cancel":
             if state.mode == ACTIVE:
-                state.mode, state.mode_reason, state.exit_masked = REDUCING, "cancel", True
+                state.mode, state.mode_reason = REDUCING, "cancel"
+            state.exit_masked, state.flatten = True, False  # after a stop and in a halt as well: everything of ours but the STOP goes
         case "kill":
             state.mode, state.mode_reason, state.mode_detail, state.exit_masked = HALTED, "kill", e.detail, True
+            state.flatten = False  # a kill sells nothing, not even what a flatten began to sell
         case "flatten":
             state.mode, state.mode_reason, state.mode_detail, state.exit_masked = HALTED, "flatten", e.detail, True
             state.flatten = True

@@ -37,7 +37,7 @@ from lemon_trader.env import File, Store
 
 __all__ = [
     "Durability", "Journal", "JournalCorrupt", "JournalError", "JournalForeign", "JournalLost", "JournalTooNew", "JournalUnwritable",
-    "Opened", "read_events",
+    "Opened", "peek", "read_events",
 ]  # fmt: skip
 
 Durability = Literal["normal", "strict"]
@@ -328,6 +328,26 @@ class Journal:
         if self._file is None:
             self._file = self._store.open_append(self._file_name)
         return self._file
+
+
+def peek(store: Store, name: str = "journal") -> Opened | None:
+    """What a start would recover from, read without a lock and without changing a byte; None where there is no journal.
+
+    A torn tail is left where it is and told as `cut_bytes`: it may be a record that is being written just now.
+
+    Raises JournalCorrupt, JournalTooNew, OSError.
+    """
+    files = segment_files(store, name)
+    if not files:
+        return None
+    file, _, revision = files.pop()
+    last = load(store, file, revision, None, is_last=True)
+    sequence, state, events = _since_checkpoint(last)
+    while state is None and files:
+        file, _, revision = files.pop()
+        sequence, state, earlier = _since_checkpoint(load(store, file, revision, None, is_last=False))
+        events = earlier + events
+    return Opened(state, events, sequence, len(last.data) - last.clean, "")
 
 
 def read_events(store: Store, name: str = "journal") -> Iterator[AnyEvent]:

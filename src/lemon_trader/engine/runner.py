@@ -74,10 +74,14 @@ class Runner:
         until = self._env.now_us() + STOP_WAIT_US
         while self.opening_orders() and self._env.now_us() < until:
             await self._env.sleep(50_000)
+        self.leave()
+        return not self.opening_orders()
+
+    def leave(self) -> None:
+        """Stop waking and reading, and write the journal's last words; nothing is cancelled and nothing is waited for."""
         for task in self._tasks:
             task.cancel()
         self.engine.checkpoint(self._env.now_us())
-        return not self.opening_orders()
 
     def opening_orders(self) -> int:
         """Orders of ours that rest and can open something: quotes, layers, rebalancing."""
