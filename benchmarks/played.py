@@ -15,7 +15,7 @@ from lemon_trader.engine.turn import Engine
 from lemon_trader.env_live.store import FolderStore
 from lemon_trader.market.acts import Act, Source
 from lemon_trader.matching.exchange import Exchange
-from lemon_trader.matching.orders import Rules
+from lemon_trader.matching.rules import Rules
 from lemon_trader.run.parts import apply_limits, default_values, make_plan
 from lemon_trader.venues.replay import ReplayVenue, play
 

@@ -16,7 +16,8 @@ from lemon_trader.env_live import new_loop
 from lemon_trader.exchanges.catalog import exchange
 from lemon_trader.market.instruments import default_instrument
 from lemon_trader.matching.exchange import Exchange
-from lemon_trader.matching.orders import NewOrder, Rules
+from lemon_trader.matching.orders import NewOrder
+from lemon_trader.matching.rules import Rules
 from lemon_trader.run.parts import make_signer
 from lemon_trader.sandbox.desk import Switches
 from lemon_trader.sandbox.server import ServerOptions, start_sandbox

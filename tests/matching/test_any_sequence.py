@@ -19,7 +19,8 @@ from lemon_trader.matching.effects import (
     TouchChanged,
     Traded,
 )
-from lemon_trader.matching.orders import NewOrder, OrderType, Reason, Refused, Rules, SelfTrade, Status, TimeInForce, TriggerBy
+from lemon_trader.matching.orders import NewOrder, OrderType, Reason, Refused, SelfTrade, Status, TimeInForce, TriggerBy
+from lemon_trader.matching.rules import Rules
 
 TIMES = (*TimeInForce, *[TimeInForce.GTC] * 4)
 NAMES = ("ann", "bob", "poor")

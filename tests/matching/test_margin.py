@@ -5,7 +5,8 @@ from tests.matching.worlds import FEELESS, HOUR, PERP, SPOT, UNIT, T, booked, li
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.effects import Funded, FundingSettled, LiquidationChanged, OrderChanged, ReferenceChanged, Traded
-from lemon_trader.matching.orders import Origin, Reason, Rules, Status
+from lemon_trader.matching.orders import Origin, Reason, Status
+from lemon_trader.matching.rules import Rules
 
 NEXT_HOUR = (T // HOUR + 1) * HOUR
 

@@ -5,7 +5,8 @@ from tests.matching.worlds import PERP, SPOT, T, booked, changes, ended, limit, 
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.effects import BookChanged, OrderChanged, TouchChanged, Traded
-from lemon_trader.matching.orders import Reason, Rules, SelfTrade, Status, TimeInForce
+from lemon_trader.matching.orders import Reason, SelfTrade, Status, TimeInForce
+from lemon_trader.matching.rules import Rules
 
 IOC, FOK = TimeInForce.IOC, TimeInForce.FOK
 SLIPPED = Reason.SLIPPAGE_TOLERANCE_EXCEEDED

@@ -6,7 +6,7 @@ from tests.matching.worlds import FEELESS, PERP, SPOT, UNIT, T, booked, limit, m
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.effects import BalanceChanged, PositionChange, PositionChanged
 from lemon_trader.matching.exchange import Exchange
-from lemon_trader.matching.orders import Rules
+from lemon_trader.matching.rules import Rules
 
 GRAIN = 10**5  # quote atoms of one lot at one tick
 LOT = 10**7  # base atoms of one lot

@@ -4,7 +4,8 @@ import pytest
 from tests.matching.worlds import PERP, SPOT, T, booked, limit, market, perp, refusal, spot, world
 
 from lemon_trader.core.units import BUY, SELL
-from lemon_trader.matching.orders import NewOrder, OrderType, Refused, Rules, TimeInForce
+from lemon_trader.matching.orders import NewOrder, OrderType, Refused, TimeInForce
+from lemon_trader.matching.rules import Rules
 
 BOUNDED = {
     "low_ppm": 750_000, "high_ppm": 1_250_000, "band_low_ppm": 900_000, "band_high_ppm": 1_100_000,

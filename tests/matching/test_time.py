@@ -5,7 +5,8 @@ from tests.matching.worlds import HOUR, PERP, SPOT, T, booked, changes, ended, l
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.effects import OrderChanged
-from lemon_trader.matching.orders import NewOrder, Reason, Rules, Status, TimeInForce
+from lemon_trader.matching.orders import NewOrder, Reason, Status, TimeInForce
+from lemon_trader.matching.rules import Rules
 
 DELAY = Rules(taker_delay_us=100_000)
 DUE = T + 100_000

@@ -5,7 +5,8 @@ from tests.matching.worlds import FEELESS, PERP, SPOT, T, booked, changes, ended
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.effects import OrderChanged
-from lemon_trader.matching.orders import LIVE, NewOrder, OrderType, Reason, Rules, Status, TriggerBy
+from lemon_trader.matching.orders import LIVE, NewOrder, OrderType, Reason, Status, TriggerBy
+from lemon_trader.matching.rules import Rules
 
 ALL = 1_000_000
 MARK, LAST, INDEX = TriggerBy.MARK, TriggerBy.LAST, TriggerBy.INDEX

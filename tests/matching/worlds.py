@@ -6,7 +6,8 @@ from lemon_trader.core.instrument import Instrument, instrument
 from lemon_trader.core.units import ATOMS_PER_UNIT, BUY, SELL
 from lemon_trader.matching.effects import Effect, OrderChanged
 from lemon_trader.matching.exchange import Exchange
-from lemon_trader.matching.orders import NewOrder, OrderState, OrderType, Refused, Rules
+from lemon_trader.matching.orders import NewOrder, OrderState, OrderType, Refused
+from lemon_trader.matching.rules import Rules
 
 UNIT = ATOMS_PER_UNIT
 SPOT = "SOL_USDC"

@@ -22,7 +22,7 @@ from lemon_trader.engine.startup import fold, start
 from lemon_trader.engine.turn import Engine
 from lemon_trader.market.acts import Act, apply
 from lemon_trader.matching.exchange import Exchange
-from lemon_trader.matching.orders import Rules
+from lemon_trader.matching.rules import Rules
 from lemon_trader.run.parts import apply_limits, make_plan
 from lemon_trader.venues.replay import ReplayVenue, play
 

@@ -20,7 +20,7 @@ from lemon_trader.config.values import parse
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import ATOMS_PER_UNIT
 from lemon_trader.market.instruments import UnknownMarket, default_instrument, usual_price_ticks
-from lemon_trader.matching.orders import Rules
+from lemon_trader.matching.rules import Rules
 from lemon_trader.messages.catalogue import say
 from lemon_trader.run.sheets import show_sheet
 from lemon_trader.strategies.catalog import STRATEGIES

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from lemon_trader.core.units import BUY
 from lemon_trader.matching.effects import Funded, Position
-from lemon_trader.matching.orders import Code, Fill, OrderState, Refused, Rules
+from lemon_trader.matching.orders import Code, Fill, OrderState, Refused
+from lemon_trader.matching.rules import Rules
 
 
 class Account:

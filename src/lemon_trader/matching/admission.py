@@ -10,7 +10,8 @@ from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import cost_atoms, reducible_lots
-from lemon_trader.matching.orders import Code, NewOrder, OrderType, Reason, Refused, Rules, TimeInForce
+from lemon_trader.matching.orders import Code, NewOrder, OrderType, Reason, Refused, TimeInForce
+from lemon_trader.matching.rules import Rules
 
 
 def check_terms(new: NewOrder, account: Account, listing: Listing, rules: Rules, *, is_child: bool = False) -> None:

@@ -26,7 +26,8 @@ from lemon_trader.matching.effects import (
     PositionChanged,
 )
 from lemon_trader.matching.listing import Listing
-from lemon_trader.matching.orders import Fill, OrderState, OrderType, Origin, Reason, Rules, Status
+from lemon_trader.matching.orders import Fill, OrderState, OrderType, Origin, Reason, Status
+from lemon_trader.matching.rules import Rules
 
 _PPB: Final = 1_000_000_000
 

@@ -22,11 +22,11 @@ from lemon_trader.matching.orders import (
     Origin,
     Reason,
     Refused,
-    Rules,
     SelfTrade,
     Status,
     TimeInForce,
 )
+from lemon_trader.matching.rules import Rules
 
 
 class Desk:

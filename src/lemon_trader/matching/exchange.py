@@ -21,7 +21,8 @@ from lemon_trader.matching.liquidation import Liquidator
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import Matcher, reducible_lots
-from lemon_trader.matching.orders import Code, NewOrder, OrderState, Refused, Rules, Status
+from lemon_trader.matching.orders import Code, NewOrder, OrderState, Refused, Status
+from lemon_trader.matching.rules import Rules
 
 _MOST_LOTS: Final = 1 << 48  # where a market without margin stops being unlimited
 BOOK_STATES: Final = ("Open", "Closed", "CancelOnly", "LimitOnly", "PostOnly")

@@ -7,7 +7,8 @@ from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.book import Side
 from lemon_trader.matching.effects import BookChanged, Effect, TouchChanged
-from lemon_trader.matching.orders import OrderState, Rules, TriggerBy
+from lemon_trader.matching.orders import OrderState, TriggerBy
+from lemon_trader.matching.rules import Rules
 from lemon_trader.matching.triggers import watched_prices
 
 

@@ -9,7 +9,8 @@ from lemon_trader.matching.book import Level
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.effects import Change, Effect, Traded
 from lemon_trader.matching.listing import Listing
-from lemon_trader.matching.orders import NewOrder, OrderState, OrderType, Origin, Reason, Rules, SelfTrade, Status, TimeInForce
+from lemon_trader.matching.orders import NewOrder, OrderState, OrderType, Origin, Reason, SelfTrade, Status, TimeInForce
+from lemon_trader.matching.rules import Rules
 
 
 class Matcher:

@@ -9,8 +9,6 @@ from typing import Final
 
 import msgspec
 
-from lemon_trader.core.units import US_PER_S
-
 
 class OrderType(StrEnum):
     """LIMIT rests or takes up to its price; MARKET takes up to the impact bound and never rests."""
@@ -244,50 +242,3 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_maker: bool
     origin: Origin
     at_us: int
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The exchange's switches. Where the reference (§10) could not establish an answer, the guess is named here and may be turned.
-
-    Attributes:
-        spot_maker_ppm .. perp_taker_ppm: fees, tier 1; negative = rebate. Rounded up to an atom against the payer.
-        liquidation_fee_ppm: instead of the taker fee on each fill of a liquidation.
-        taker_delay_us: how long an order that would take waits before it meets the book; the venue's own is 100,000 (reference §5.4).
-        client_id_rule: "live" refuses a client id that a live order carries; "forever" one that was ever used.
-        default_self_trade: for orders that name none.
-        default_trigger_by_perp / _spot: for triggers that name none.
-        partial_market_status: EXPIRED or PARTIALLY_FILLED, of a market or IOC order that filled in part and then ended.
-        child_keeps_client_id: whether a fired trigger's child carries the trigger's client id.
-        max_open_orders: live orders of an account in a market; 0 = no limit.
-        imf_floor_ppm: initial margin fraction of every account is at least this: 1 / its leverage limit; 0 = the market's own alone.
-        funding_interval_us: funding falls due at every multiple of it since the epoch.
-    """
-
-    spot_maker_ppm: int = 800
-    spot_taker_ppm: int = 1_000
-    perp_maker_ppm: int = 200
-    perp_taker_ppm: int = 500
-    liquidation_fee_ppm: int = 10_000
-    taker_delay_us: int = 0
-    client_id_rule: str = "live"
-    default_self_trade: SelfTrade = SelfTrade.REJECT_TAKER
-    default_trigger_by_perp: TriggerBy = TriggerBy.MARK
-    default_trigger_by_spot: TriggerBy = TriggerBy.LAST
-    partial_market_status: Status = Status.EXPIRED
-    child_keeps_client_id: bool = False
-    max_open_orders: int = 0
-    imf_floor_ppm: int = 0
-    funding_interval_us: int = 3_600 * US_PER_S
-    first_order_id: int = 8_000_000_001
-    first_trade_id: int = 1
-    first_update_id: int = 1
-    first_position_id: int = 5_000_000_001
-
-    def __post_init__(self) -> None:
-        """Refuse a switch that names no rule. Raises ValueError."""
-        if self.client_id_rule not in {"live", "forever"}:
-            raise ValueError(f"client_id_rule is {self.client_id_rule!r}; it must be 'live' or 'forever'")
-        if self.partial_market_status not in {Status.EXPIRED, Status.PARTIALLY_FILLED}:
-            raise ValueError(f"partial_market_status is {self.partial_market_status!r}; it must be Expired or PartiallyFilled")
-        if self.taker_delay_us < 0 or self.funding_interval_us <= 0:
-            raise ValueError("taker_delay_us must be 0 or more and funding_interval_us above 0")

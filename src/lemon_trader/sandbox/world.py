@@ -16,7 +16,7 @@ from lemon_trader.market.recordings import open_recording
 from lemon_trader.market.scenarios import SCENARIOS, play_scenario
 from lemon_trader.market.synthetic import synthetic
 from lemon_trader.matching.exchange import Exchange
-from lemon_trader.matching.orders import Rules
+from lemon_trader.matching.rules import Rules
 from lemon_trader.sandbox.accounts import BALANCES, DemoAccount, demo_accounts
 from lemon_trader.sandbox.app import SandboxApp
 from lemon_trader.sandbox.desk import Switches
