@@ -20,6 +20,7 @@ from lemon_trader.database.journal import Journal, JournalError, read_events
 from lemon_trader.database.records import Recorder, resume
 from lemon_trader.database.statistics import report
 from lemon_trader.engine.control import ControlServer
+from lemon_trader.engine.recent import Recent
 from lemon_trader.engine.runner import Runner
 from lemon_trader.engine.snapshot import snapshot
 from lemon_trader.engine.startup import Plan, StartRefused, fold, start
@@ -75,6 +76,7 @@ class Session:
         self.engine = Engine(self.state, self.journal, self.venue)
         self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=Redactor(secrets))
         self.runner: Runner | None = None
+        self.recent = Recent()
         self._db: Database | None = None
         self._recorder: Recorder | None = None
         self._control: ControlServer | None = None
@@ -110,6 +112,7 @@ class Session:
         symbols = sorted(self.state.markets)
         for symbol in symbols:
             self.engine.turn([await self.venue.depth(symbol)])
+        self.recent.begin(self.state.markets)
         read = await self.venue.read_account(symbols, self.env.now_us())
         free: dict[str, int] = {b.asset: b.available_atoms for b in read.balances}
         for pair in self.settings.pairs:
@@ -156,7 +159,7 @@ class Session:
 
     def picture(self) -> dict[str, Any]:
         """A snapshot now."""
-        return snapshot(self.engine, self.env.now_us(), self.settings.mode)
+        return snapshot(self.engine, self.env.now_us(), self.settings.mode, self.recent)
 
     def report(self) -> dict[str, Any]:
         """The statistics as of now; empty where the records could not be opened."""
@@ -219,6 +222,7 @@ class Session:
 
     def _open_records(self) -> None:
         """Records are for people: without them trading goes on, and the operator is told."""
+        self.engine.on_fact = self._fact
         path = self.settings.database_path
         instruments = [m.instrument for m in self.state.markets.values()]
         try:
@@ -226,12 +230,11 @@ class Session:
             self._recorder = resume(self._db, self.journal.sequence, lambda: read_events(self.store), instruments)
         except (DatabaseError, JournalError, sqlite3.Error) as error:
             self.state.tell(self.env.now_us(), "alert.records_unusable", "warn", path=path, reason=error)
-            return
-        self.engine.on_fact = self._fact
 
     def _fact(self, number: int, event: Event, recorded: Sequence[Recorded]) -> None:
-        assert self._recorder is not None
-        self._recorder.apply(number, event, recorded)  # type: ignore[arg-type]
+        self.recent.take(recorded)
+        if self._recorder is not None:
+            self._recorder.apply(number, event, recorded)  # type: ignore[arg-type]
 
 
 async def until_told(session: Session, *, first: Callable[[], None], second: Callable[[], None]) -> None:
