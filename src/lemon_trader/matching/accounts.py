@@ -87,6 +87,10 @@ class Account:
     # What follows is called by the exchange's clearing alone.
 
     def add(self, asset: str, change: int) -> None:
+    def forget_orders(self, before_us: int) -> None:
+        """Drop rows of orders that ended before this moment: a life of weeks does not keep each of them."""
+        self.order_history[:] = [order for order in self.order_history if order.updated_us >= before_us]
+
         """Change a balance by atoms."""
         self._totals[asset] = self._totals.get(asset, 0) + change
 

@@ -71,6 +71,15 @@ class Clearing:
         self._credit(account, asset, atoms)
         _move(self._deposits, asset, atoms)
 
+    def restore_position(self, account: Account, listing: Listing, position: Position) -> None:
+        """Give an account a position that it holds from elsewhere; the outside world holds the other side of it."""
+        symbol, quote = listing.instrument.symbol, listing.instrument.quote
+        account.positions[symbol] = position
+        listing.holders[account.name] = account
+        listing.outside_lots -= position.lots
+        _move(self._deposits, quote, -position.cost_atoms)
+        self._next_position_id = max(self._next_position_id, position.position_id + 1)
+
     def changed(self, order: OrderState, kind: Change, at_us: int, fill: Fill | None = None) -> None:
         """Say that an order changed."""
         self._effects.append(OrderChanged(order.account, kind, copy(order), at_us, fill))

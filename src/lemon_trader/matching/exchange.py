@@ -5,7 +5,7 @@ latest seen. Every mutating call first lets everything happen that was due by th
 checks the margins that the act has touched.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Final
 
@@ -17,6 +17,7 @@ from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.desk import Desk
 from lemon_trader.matching.effects import BookChanged, Change, Effect, FundingSettled, ReferenceChanged, StateChanged
+from lemon_trader.matching.image import AccountImage, restore
 from lemon_trader.matching.liquidation import Liquidator
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms
@@ -246,6 +247,56 @@ class Exchange:
         self._desk.act(listing)
         self._finish(now)
         return lots - left
+
+    def state_book(self, symbol: str, levels: Iterable[tuple[int, int, int]], now_us: int) -> None:
+        """State what others show, (side, ticks, lots), absolute; 0 lots = nobody. Nothing trades by it, even across an order.
+
+        For a market that happens elsewhere: what trades with an order is said by `trade_with` alone.
+        """
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        for side, ticks, lots in levels:
+            listing.resting(side).set_outside(ticks, lots)
+        self._desk.act(listing)
+        self._finish(now)
+
+    def state_last(self, symbol: str, ticks: int, now_us: int) -> None:
+        """Others traded at this price: price bands and triggers by the last price follow it."""
+        now = self._begin(now_us)
+        listing = self._listing(symbol)
+        listing.printed(ticks)
+        self._desk.act(listing)
+        self._finish(now)
+
+    def trade_with(self, account: str, order_id: int, lots: int, now_us: int) -> None:
+        """Let the outside world trade with one resting order at its own price, wherever it stands in the queue.
+
+        Raises:
+            Refused: RESOURCE_NOT_FOUND when the order does not rest in the book.
+            ValueError: `lots` is not between 1 and what is open.
+        """
+        now = self._begin(now_us)
+        order = self.accounts[account].live.get(order_id)
+        if order is None or order.is_trigger or order_id in self._matcher.held:
+            raise Refused(Code.RESOURCE_NOT_FOUND, "Not Found")
+        if not 0 < lots <= order.open_lots:
+            raise ValueError(f"a trade of {lots} lots with an order of which {order.open_lots} are open; give 1 to {order.open_lots}")
+        listing = self._listing(order.symbol)
+        self._matcher.trade_with(order, listing, lots, now)
+        self._desk.act(listing)
+        self._finish(now)
+
+    def restore_account(self, name: str, image: AccountImage, now_us: int) -> Account:
+        """An account as it stood when its exchange ended, with its orders resting again behind whatever stands at their prices.
+
+        An order that waited out the taker delay and may not rest has expired with it. Raises ValueError when the name is taken.
+        """
+        now = self._begin(now_us)
+        account = restore(image, name, self._clearing, self._matcher, self._listings, now)
+        for symbol in {order.symbol for order in image.live.values()}:
+            self._desk.act(self._listing(symbol))
+        self._finish(now)
+        return account
 
     def set_reference(self, symbol: str, mark_ticks: int, index_ticks: int, funding_ppb: int, now_us: int) -> None:
         """State mark and index (0 = unknown) and the running interval's funding rate; triggers and margins follow at once."""

@@ -33,6 +33,10 @@ class Matcher:
         self._next_order_id += 1
         return order_id
 
+    def draw_after(self, order_id: int) -> None:
+        """Order ids up to this one are taken."""
+        self._next_order_id = max(self._next_order_id, order_id + 1)
+
     def meet(self, order: OrderState, listing: Listing, at_us: int) -> None:
         """Let a live order meet the book: it fills, rests or expires, by its kind."""
         limit_ticks, bound_reason = order.ticks, Reason.IMMEDIATE_OR_CANCEL
@@ -98,6 +102,12 @@ class Matcher:
             self._trade(listing, side, level, head, quantity, order, taker_id, at_us)
             lots -= quantity
         return 0, None
+
+    def trade_with(self, order: OrderState, listing: Listing, lots: int, at_us: int) -> None:
+        """Let the outside world trade with one resting order, whatever stands before it."""
+        level = listing.resting(order.side).at(order.ticks)
+        assert level is not None
+        self._trade(listing, -order.side, level, order, lots, None, self.draw_order_id(), at_us)
 
     def withdraw(self, order: OrderState, listing: Listing) -> None:
         """Take a live order out of wherever it waits: book, trigger book or delay. Its end is the caller's to book."""
