@@ -278,6 +278,7 @@ def test_an_order_that_stays_unknown_is_told_once():
     unknown(state)
     for n in range(2, 300):
         step(state, read(at_us=T0 + n * S))
+        step(state, Wake(T0 + n * S))
     assert len(told(state, "alert.unknown_long")) == 1
 
 
@@ -288,6 +289,7 @@ def test_an_end_whose_fills_never_come_is_told_too():
     assert order.state == WORKING
     for n in range(2, 300):
         step(state, read(at_us=T0 + n * S))
+        step(state, Wake(T0 + n * S))
     assert order.is_live, "four lots are said to be filled: the slot is not free"
     assert len(told(state, "alert.unknown_long")) == 1
 

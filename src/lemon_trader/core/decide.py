@@ -9,7 +9,7 @@ from typing import Final
 from lemon_trader.core.commands import Cancel, Command, Place
 from lemon_trader.core.diff import AGAIN_US, CANCEL, PLACE, diff, fill_slots
 from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
-from lemon_trader.core.instrument import within_ppm
+from lemon_trader.core.instrument import atoms_text, within_ppm
 from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, is_masked, mask, review
 from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, MarketState
 from lemon_trader.core.orders import Order
@@ -34,7 +34,7 @@ from lemon_trader.core.reasons import (
 )
 from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT, copy_into, pack, write_band
 from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, AccountState
-from lemon_trader.core.units import ACTIVE, BUY, CANCELLING, HALTED, REDUCE_ONLY, SELL, STOP, TAKE, TRIGGER, UNKNOWN, US_PER_S
+from lemon_trader.core.units import ACTIVE, BUY, CANCELLING, HALTED, REDUCE_ONLY, REDUCING, SELL, STOP, TAKE, TRIGGER, UNKNOWN, US_PER_S
 
 FENCE_AGAIN_US: Final = 2 * US_PER_S
 RATE_PER_US: Final = 15  # 900 orders a minute of the account's 2,000 requests
@@ -76,7 +76,7 @@ def prepare(state: AccountState, market: MarketState, now_us: int) -> None:
     v.confirmed_ticks = m.confirmed_ticks
     v.low_ticks, v.high_ticks = _bounds(m)
     v.fresh = int(is_fresh(state, m, now_us))
-    v.may_open = int(state.mode == ACTIVE and not m.frozen and state.has_anchor)
+    v.may_open = int(state.mode == ACTIVE and not m.ended and not m.frozen and state.has_anchor)
     p, ledger = m.position, m.ledger
     p.lots, p.base_atoms, p.cost_atoms = ledger.lots, ledger.base_atoms, ledger.cost_atoms
     available, _ = state.balances.get(i.quote, (0, 0))
@@ -143,7 +143,8 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     else:
         write_band(market.out, 0, 0, 0)
     limits = market.limits
-    limits.mode, limits.exit_masked = state.mode, int(state.exit_masked)
+    limits.exit_masked = int(state.exit_masked)
+    limits.mode = max(state.mode, REDUCING) if market.ended else state.mode
     decided = used > 0 and binding is not None  # without an answer nobody knows what shall rest: nothing protective is touched
     used = mask(market.out, max(1, used), limits)
     if state.flatten:
@@ -189,9 +190,9 @@ def risk(state: AccountState, now_us: int) -> list[Event]:
     if state.mode != HALTED:
         lost, fallen = state.day_pnl - pnl, state.peak_pnl - pnl
         if state.day_loss_max and lost >= state.day_loss_max:
-            events.append(Latched(now_us, HALTED, "DAILY_LOSS", f"{lost} >= {state.day_loss_max}"))
+            events.append(Latched(now_us, HALTED, "DAILY_LOSS", f"{atoms_text(lost)} >= {atoms_text(state.day_loss_max)}"))
         elif state.drawdown_max and fallen >= state.drawdown_max:
-            events.append(Latched(now_us, HALTED, "DRAWDOWN", f"{fallen} >= {state.drawdown_max}"))
+            events.append(Latched(now_us, HALTED, "DRAWDOWN", f"{atoms_text(fallen)} >= {atoms_text(state.drawdown_max)}"))
     return events
 
 

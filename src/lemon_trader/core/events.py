@@ -342,12 +342,23 @@ class Started(Event, frozen=True, gc=False, tag=True):
 
 
 class UserCommand(Event, frozen=True, gc=False, tag=True):
-    """`action`: "stop", "kill", "flatten", "resume", "cancel"; `origin`: the door it came through."""
+    """`action`: "stop", "kill", "flatten", "resume", "cancel"; `origin`: the door it came through.
+
+    `symbol`: of a "stop" that ends one pair alone; "" = the whole account.
+    """
 
     action: str
     symbol: str
     origin: str
     detail: str = ""
+
+
+class Told(Event, frozen=True, gc=False, tag=True):
+    """The operator was told: a message id with its values, and how grave it is. Changes nothing but what a banner shows."""
+
+    key: str
+    grade: str  # info, warn, grave
+    values: dict[str, str]
 
 
 class Latched(Event, frozen=True, gc=False, tag=True):
@@ -437,6 +448,7 @@ AnyEvent = (
     | IdsReserved
     | Started
     | UserCommand
+    | Told
     | Latched
     | Anchor
     | Decided

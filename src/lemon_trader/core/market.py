@@ -55,12 +55,15 @@ class MarketState:
         asked: 1 when something happened that a decision must look at.
         band_low / band_high / wake_us: where and until when the last answer holds.
         frozen: why nothing new is opened here; "" = it may be.
+        ended: the pair was stopped alone (its own duration is over): what only opens is masked here until a start.
         confirmed_ticks: price by which stops are judged; 0 in doubt.
         foreign: live orders that are not ours, from the last read.
         venue_lots: a perpetual's position as the venue last stated it; None = not read.
         mismatch: reads in a row in which position and ledger differed.
         retrying: a slot waits, or the view still shows one that did.
         refusals: (slot, code) -> how many in a row, for the breaker of identical refusals.
+        bare_us: since when something is held without the resting stop that is wanted; 0 = it is there. Negative: told.
+        stop_atoms: what the running stop has realised so far, quote atoms; None = no stop is selling.
     """
 
     instrument: Instrument
@@ -86,6 +89,9 @@ class MarketState:
     retrying: bool = False
     refusals: dict[tuple[int, str], int] = field(default_factory=dict)
     frozen: str = ""
+    ended: bool = False
+    bare_us: int = 0
+    stop_atoms: int | None = None
     book_us: int = 0
     last_ticks: int = 0
     last_us: int = 0

@@ -10,9 +10,10 @@ from typing import Final
 import msgspec
 
 from lemon_trader.core.events import NO_CLIENT_ID, AccountRead, CashMove, Fill, OrderRow, OrderUpdate
+from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
-from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, UNKNOWN_TOLD_US, AccountState, Recorded
+from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, AccountState, Recorded
 from lemon_trader.core.units import (
     ARMED,
     CANCELLED,
@@ -29,6 +30,7 @@ from lemon_trader.core.units import (
     TRIGGER,
     UNKNOWN,
     WORKING,
+    side_name,
 )
 
 MISMATCH_MAX: Final = 3  # a difference that survives this many reads freezes the market
@@ -108,6 +110,7 @@ def book_fill(state: AccountState, market: MarketState, fill: Fill, *, ordinal: 
         mid = (v.bid_ticks + v.ask_ticks) // 2 if v.bid_ticks and v.ask_ticks else 0
         role, generation = (order.role, order.generation) if order is not None else (-1, -1)
         state.recorded.append(Recorded(fill, booked, role, generation, mid))
+        _tell_stop(state, market, fill, role, booked.realised_atoms)
         market.asked = True
     if order is not None:
         if new:
@@ -115,6 +118,25 @@ def book_fill(state: AccountState, market: MarketState, fill: Fill, *, ordinal: 
         if fill.done and order.is_live:
             market.orders.move(order, FILLED, fill.ts_us)
     return new
+
+
+def _tell_stop(state: AccountState, market: MarketState, fill: Fill, role: int, realised_atoms: int) -> None:
+    """Tell when a stop begins to sell, and what it made when nothing is held any more."""
+    if role != STOP:
+        market.stop_atoms = None
+        return
+    i = market.instrument
+    if market.stop_atoms is None:
+        market.stop_atoms = 0
+        state.tell(
+            fill.ts_us, "alert.stop_fired", "warn", symbol=i.symbol, side=side_name(fill.side), quantity=i.qty_text(fill.qty_lots),
+            price=i.price_text(fill.price_ticks), held=atoms_text(market.ledger.base_atoms), base=i.base,
+        )  # fmt: skip
+    market.stop_atoms += realised_atoms
+    if not market.ledger.lots:
+        realised = atoms_text(market.stop_atoms)
+        market.stop_atoms = None
+        state.tell(fill.ts_us, "alert.stop_done", "warn", symbol=i.symbol, realised=realised, quote=i.quote)
 
 
 def apply_read(state: AccountState, read: AccountRead) -> None:
@@ -310,7 +332,7 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         # Nothing of ours could have done it and it stays: money was moved by hand. Booked as a transfer, never as profit.
         for asset, change in off.items():
             state.expected[asset] += change
-            state.tell(read.ts_us, "alert.transfer", "info", asset=asset, atoms=change)
+            state.tell(read.ts_us, "alert.transfer", "info", asset=asset, amount=atoms_text(change))
         state.unexplained = 0
     return False
 
@@ -334,10 +356,6 @@ def _resolve_unknown(state: AccountState, market: MarketState, read: AccountRead
                 continue
         elif order.ending:
             state.want_read = True
-        since_us = order.ending_us if order.ending else order.unknown_us
-        if since_us and read.ts_us - since_us > UNKNOWN_TOLD_US and not order.told:
-            order.told = 1
-            state.tell(read.ts_us, "alert.unknown_long", "warn", symbol=market.instrument.symbol, client_id=order.client_id)
 
 
 def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> None:

@@ -20,6 +20,7 @@ SKEW_MARGIN_US: Final = 3 * US_PER_S  # `fault-matrix` §1: SKEW 1 s + MARGIN 2 
 HIST_LAG_US: Final = 5 * US_PER_S
 READ_EVERY_US: Final = 15 * US_PER_S
 UNKNOWN_TOLD_US: Final = 60 * US_PER_S
+TOLD_MAX: Final = 20
 ORPHANS_MAX: Final = 64  # lives whose unused ids are remembered: recovery may be interrupted many times
 
 
@@ -60,6 +61,8 @@ class AccountState:
         started: by symbol, what the last start bound there; shown against the next one.
         store_ok: the journal is on the disk; without it nothing opens.
         alerts, recorded: drained by the shell each turn.
+        told: the latest alerts of this life, oldest first, at most `TOLD_MAX`; what a banner shows.
+        lost_us: since when a source of facts has been silent, by its name; negative once the operator was told.
     """
 
     markets: dict[str, MarketState] = field(default_factory=dict)
@@ -94,6 +97,8 @@ class AccountState:
     started: dict[str, Started] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
     recorded: list[Recorded] = field(default_factory=list)
+    told: list[Alert] = field(default_factory=list)
+    lost_us: dict[str, int] = field(default_factory=dict)
     bad_facts: int = 0
     store_ok: bool = True
 
@@ -144,6 +149,7 @@ class AccountState:
                     "ledger": m.ledger.image(),
                     "memory": m.memory_bytes,
                     "frozen": m.frozen,
+                    "ended": m.ended,
                     "child": m.next_child,
                 }
                 for symbol, m in self.markets.items()
@@ -165,4 +171,5 @@ class AccountState:
             m.ledger.restore(data["ledger"])
             m.memory_bytes = data["memory"]
             m.frozen = data["frozen"]
+            m.ended = data.get("ended", False)  # an image of an older version knows of no pair that ended alone
             m.next_child = data["child"]

@@ -35,16 +35,18 @@ from lemon_trader.core.events import (
     PlaceUnknown,
     PublicTrade,
     Started,
+    Told,
     Touch,
     UserCommand,
     VenuePosition,
     VenueStatus,
     Wake,
 )
+from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reconcile import apply_read, book_fill, book_move, resolve
-from lemon_trader.core.state import ORPHANS_MAX, SKEW_MARGIN_US, AccountState
+from lemon_trader.core.state import ORPHANS_MAX, SKEW_MARGIN_US, TOLD_MAX, AccountState, Alert
 from lemon_trader.core.units import (
     ACTIVE,
     ARMED,
@@ -63,6 +65,7 @@ from lemon_trader.core.units import (
     US_PER_S,
     WORKING,
 )
+from lemon_trader.core.watch import digest, watch
 
 RETRY_US: Final = 200_000  # after a refusal the slot waits for a newer book and at least this long
 PROBE_US: Final = 60 * US_PER_S  # after identical refusals one probe a minute
@@ -400,11 +403,11 @@ def _read(state: AccountState, e: AccountRead) -> None:
 
 
 def _wake(state: AccountState, e: Wake) -> None:
-    before = e.ts_us
     for m in state.markets.values():
         m.asked = True
         if m.doubt_us:
-            m.confirm(before)
+            m.confirm(e.ts_us)
+    watch(state, e.ts_us)
 
 
 def _ids(state: AccountState, e: IdsReserved) -> None:
@@ -419,12 +422,17 @@ def _started(state: AccountState, e: Started) -> None:
     m = state.markets.get(e.symbol)
     if m is not None and e.inventory_lots:
         m.ledger.give(e.inventory_lots * m.instrument.lot_atoms, e.inventory_cost_atoms)
+    if m is not None:
+        m.ended = False
     if state.mode == REDUCING:  # an end by `stop` is released by a start; a latch is not
         state.mode, state.mode_reason, state.mode_detail, state.exit_masked = ACTIVE, "", "", False
 
 
 def _command(state: AccountState, e: UserCommand) -> None:
     match e.action:
+        case "stop" if e.symbol:
+            _end_pair(state, e)
+            return
         case "stop":
             if state.mode == ACTIVE:
                 state.mode, state.mode_reason = REDUCING, "stop"
@@ -452,6 +460,18 @@ def _command(state: AccountState, e: UserCommand) -> None:
     _ask_all(state)
 
 
+def _end_pair(state: AccountState, e: UserCommand) -> None:
+    """One pair ends, the others go on: like `stop`, in its market alone, until a start."""
+    m = state.markets.get(e.symbol)
+    if m is not None and not m.ended:
+        m.ended = m.asked = True
+        state.tell(e.ts_us, "alert.pair_ended", "info", symbol=e.symbol, origin=e.origin, held=atoms_text(m.ledger.base_atoms))
+
+
+def _told(state: AccountState, e: Told) -> None:
+    state.told = [*state.told[1 - TOLD_MAX :], Alert(e.ts_us, e.key, e.grade, e.values)]
+
+
 def _latched(state: AccountState, e: Latched) -> None:
     state.mode, state.mode_reason, state.mode_detail = e.mode, e.reason, e.detail
     state.tell(e.ts_us, "alert.latched", "grave", mode=MODE_NAMES[e.mode], reason=e.reason, detail=e.detail)
@@ -460,6 +480,8 @@ def _latched(state: AccountState, e: Latched) -> None:
 
 def _anchor(state: AccountState, e: Anchor) -> None:
     if e.name == "day":
+        if state.has_anchor and e.day > state.day:
+            digest(state, e)
         state.day, state.day_pnl = e.day, e.equity_atoms
         if not state.has_anchor:
             state.peak_pnl, state.has_anchor = e.equity_atoms, True
@@ -506,11 +528,14 @@ def recover(state: AccountState, ts_us: int) -> None:
                 order.cancel_us = 1  # long ago: whatever this life's clock says, a cancel in the air is sent again
             if order.state == UNKNOWN:
                 order.unknown_us = ts_us
+            order.told = 0
         m.book.drop()
         m.venue_lots = None
         m.retry_us = [0] * len(m.retry_us)
         m.retry_book = [-1] * len(m.retry_book)
         m.retrying = True
+        m.bare_us = 0
+    state.told, state.lost_us = [], {}  # they were told in that life, and this one watches for itself
     state.public_up = state.private_up = False
     state.public_us = state.account_us = 0
     state.want_read = True
@@ -560,6 +585,7 @@ _HANDLERS: Final[dict[type, Callable[[AccountState, Any], None]]] = {
     IdsReserved: _ids,
     Started: _started,
     UserCommand: _command,
+    Told: _told,
     Latched: _latched,
     Anchor: _anchor,
     Decided: _decided,

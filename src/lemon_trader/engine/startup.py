@@ -7,7 +7,7 @@ import msgspec
 
 from lemon_trader.core.decide import is_fresh
 from lemon_trader.core.events import AnyEvent, IdsReserved, Started, Wake
-from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.instrument import Instrument, atoms_text
 from lemon_trader.core.market import Binding, MarketState
 from lemon_trader.core.records import unpack
 from lemon_trader.core.state import IDS_BLOCK, AccountState
@@ -166,4 +166,4 @@ def _check_budgets(state: AccountState, plans: Sequence[Plan]) -> None:
     for asset, sum_atoms in wanted.items():
         available = sum(state.balances.get(asset, (0, 0))) + held[asset]
         if sum_atoms > available:
-            raise StartRefused("start.budget_too_large", asset=asset, wanted=sum_atoms, available=available)
+            raise StartRefused("start.budget_too_large", asset=asset, wanted=atoms_text(sum_atoms), available=atoms_text(available))

@@ -11,7 +11,7 @@ import msgspec
 
 from lemon_trader.core.commands import Cancel, Command
 from lemon_trader.core.decide import decide, prepare, risk
-from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Decided, Event, IdsReserved, Wake
+from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Decided, Event, IdsReserved, Told, Wake
 from lemon_trader.core.limits import is_closing
 from lemon_trader.core.orders import TOMBSTONE_US
 from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert, Recorded
@@ -93,7 +93,7 @@ class Engine:
         if self.deciding:
             self._decide(now_us)
         if self._told or state.alerts or state.want_read:
-            self._hand_out()
+            self.hand_out()
 
     def _decide(self, now_us: int) -> None:
         state = self.state
@@ -171,16 +171,18 @@ class Engine:
         for market in self.state.markets.values():
             market.orders.forget(now_us - TOMBSTONE_US)
 
-    def _hand_out(self) -> None:
+    def hand_out(self) -> None:
+        """Journal and hand out what is to be told. A turn does it by itself; outside one it is for the last words of a life."""
         state = self.state
+        alerts, state.alerts = state.alerts, []
+        for alert in alerts:
+            self.record(Told(alert.ts_us, alert.key, alert.grade, alert.values))
         if self._told and self.on_fact is not None:
             told, self._told = self._told, []
             for number, event, recorded in told:
                 self.on_fact(number, event, recorded)
-        if state.alerts:
-            alerts, state.alerts = state.alerts, []
-            for alert in alerts:
-                self.on_alert(alert)
+        for alert in alerts:
+            self.on_alert(alert)
         if state.want_read:
             self.on_wish()
 
