@@ -57,10 +57,10 @@ def test_a_martingale_has_no_end_unless_one_is_given():
 
 DISPATCH = [
     ("the panel comes before everything", "run.py", "--panel --cli --symbol SOL_USDC --spread 0.1", "panel", 2),
-    ("the menu comes before a direct run", "run.py", "--cli --symbol SOL_USDC --spread 0.1", "menu", 2),
+    ("the menu comes before a direct run", "run.py", "--cli --symbol SOL_USDC --spread 0.1", "menu", 0),
     ("nothing given to run.py is answered with its hint", "run.py", "", "hint", 0),
     ("a symbol alone is not enough to trade", "run.py", "--symbol SOL_USDC", "hint", 0),
-    ("nothing given to main.py opens the menu", "main.py", "", "menu", 2),
+    ("nothing given to main.py opens the menu", "main.py", "", "menu", 0),
     ("symbol and spread trade", "run.py", "--symbol SOL_USDC --spread 0.1", "trade", 0),
     ("symbol and spread trade from the other door", "main.py", "--symbol SOL_USDC --spread 0.1", "trade", 0),
     ("symbol and strategy trade", "run.py", "--symbol SOL_USDC --strategy martingale", "trade", 0),
@@ -71,13 +71,16 @@ DISPATCH = [
 def test_what_wins(monkeypatch, capsys, door, line, what, code):
     started = []
     monkeypatch.setattr("lemon_trader.cli.trade.start", lambda typed, *, seed_door: started.append((typed.flags, seed_door)) or 0)
+    opened = []
+    monkeypatch.setattr("lemon_trader.cli.menu.menu", lambda typed, dispatch, *, seed_door: opened.append(seed_door) or 0)
     printed = run(capsys, lambda arguments: seed.main(door, arguments), line.split())
     assert printed.code == code
+    assert opened == ([True] if what == "menu" else [])
     assert bool(started) == (what == "trade")
     assert all(seed_door for _, seed_door in started), "only here may keys choose live"
     assert {
         "panel": "panel comes with" in printed.err,
-        "menu": "menu comes with" in printed.err,
+        "menu": True,
         "hint": f"python {door} --help" in printed.out,
         "trade": True,
     }[what]

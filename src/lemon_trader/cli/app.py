@@ -171,6 +171,18 @@ def _running_groups() -> Sequence[Group]:
     return groups()
 
 
+def _menu(typed: Typed) -> int:
+    from lemon_trader.cli.menu import menu
+
+    return menu(typed, dispatch)
+
+
+def _menu_groups() -> Sequence[Group]:
+    from lemon_trader.cli.menu import menu_groups
+
+    return menu_groups()
+
+
 def _journal(action: str) -> Callable[[Typed], int]:
     def call(typed: Typed) -> int:
         from lemon_trader.cli import journals
@@ -221,7 +233,7 @@ COMMANDS: Final = {
         Command("doctor", _CARE, "", _bare, None),
         Command("init", _CARE, "", _bare, None),
         Command("panel", _FACES, "", _bare, None),
-        Command("menu", _FACES, "", _bare, None),
+        Command("menu", _FACES, "", _menu_groups, _menu),
         Command("web", _FACES, "", _bare, None),
     )
 }

@@ -30,13 +30,13 @@ def dispatch(door: str, arguments: Sequence[str]) -> int:
     if flags.get("panel"):
         return _later("panel")
     if flags.get("cli"):
-        return _later("menu")
+        return _menu(typed)
     if is_direct_run(typed):
         from lemon_trader.cli.trade import start
 
         return start(typed, seed_door=True)
     if door == "main.py":
-        return _later("menu")
+        return _menu(typed)
     print(say("seed.hint", door=door))
     return DONE
 
@@ -45,6 +45,13 @@ def is_direct_run(typed: Typed) -> bool:
     """True when the flags name what to trade: a symbol with the spread or a strategy, or a settings file."""
     flags = typed.flags
     return "file" in flags or ("symbol" in flags and ("spread" in flags or "strategy" in flags))
+
+
+def _menu(typed: Typed) -> int:
+    from lemon_trader.cli.app import dispatch as command
+    from lemon_trader.cli.menu import menu
+
+    return menu(typed, command, seed_door=True)
 
 
 def _later(face: str) -> int:

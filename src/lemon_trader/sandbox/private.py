@@ -5,7 +5,7 @@ from typing import Any
 
 from lemon_trader.core.instrument import NUMBER, Instrument, atoms
 from lemon_trader.core.units import ATOMS_PER_UNIT, PPM
-from lemon_trader.exchanges.backpack.server import Refusal, choice, required
+from lemon_trader.exchanges.backpack.server import Refusal, choice, parameter_error, required
 from lemon_trader.exchanges.backpack.server_account import (
     CollateralLine,
     account_row,
@@ -15,6 +15,7 @@ from lemon_trader.exchanges.backpack.server_account import (
     position_row,
 )
 from lemon_trader.exchanges.backpack.server_orders import OrderName, OrderWords, atoms_of, read_cancel_all, read_name, read_order, ticks_of
+from lemon_trader.exchanges.backpack.server_public import CHAINS
 from lemon_trader.exchanges.backpack.words import (
     INVALID_CLIENT_REQUEST,
     MARKET_TYPES,
@@ -34,8 +35,8 @@ Json = dict[str, Any]
 
 def place(desk: Desk, call: Call) -> Json:
     """Place one order; immediate fills are in the answer."""
-    words = read_order(call.params, desk.markets)
-    return _row(desk, desk.exchange.place(call.account, _new(words), call.now_us))
+    words = read_order(call.params, desk.filters)
+    return _row(desk, desk.exchange.place(call.account, _new(desk, words), call.now_us))
 
 
 def place_many(desk: Desk, call: Call) -> list[Json]:
@@ -43,7 +44,7 @@ def place_many(desk: Desk, call: Call) -> list[Json]:
     read: list[OrderWords | Refusal] = []
     for body in call.rows:
         try:
-            read.append(read_order(body, desk.markets))
+            read.append(read_order(body, desk.filters))
         except Refusal as refused:
             if not refused.code:
                 raise
@@ -165,6 +166,15 @@ def positions(desk: Desk, call: Call) -> list[Json]:
     ]
 
 
+def deposit_address(desk: Desk, call: Call) -> Json:
+    """Where the account would take deposits: a text that says itself that nobody must send anything there."""
+    chain = required(call.query, "blockchain", "Blockchain")
+    if chain not in CHAINS:
+        raise parameter_error("blockchain", "Blockchain", "Expect a valid enumeration value.")
+    del desk
+    return {"address": f"SANDBOX-SEND-NOTHING-HERE-{chain}-{call.account}"}
+
+
 def borrow_lend_positions(desk: Desk, call: Call) -> list[Json]:
     """None: nothing is lent or borrowed here."""
     del desk, call
@@ -179,15 +189,16 @@ def max_order(desk: Desk, call: Call) -> Json:
     symbol = required(call.query, "symbol", "MarketSymbol")
     required(call.query, "side", "Side")
     side = choice(call.query, "side", "Side", tuple(SIDES)) or ""
-    of, price = desk.markets.get(symbol), call.query.get("price")
+    of, price = desk.filters.get(symbol), call.query.get("price")
     if of is None:
         raise Refusal(400, INVALID_CLIENT_REQUEST, SAYS_BAD_SYMBOL)
     if price is not None and not NUMBER.match(price):
         raise Refusal(400, "", 'failed to parse parameter `price`: failed to parse "string(decimal)": Invalid decimal: unknown character')
     flags = {name: _query_flag(call, name) for name in ("autoBorrow", "autoBorrowRepay", "autoLendRedeem", "reduceOnly")}
-    ticks = 0 if price is None else ticks_of(price, of)
+    tick, lot = desk.steps(symbol)
+    ticks = 0 if price is None else ticks_of(price, of) * tick
     lots = desk.exchange.max_order_lots(call.account, symbol, SIDES[side], ticks, reduce_only=bool(flags["reduceOnly"]))
-    return {"symbol": symbol, "side": side, "price": price, "maxOrderQuantity": of.qty_text(lots), **flags}
+    return {"symbol": symbol, "side": side, "price": price, "maxOrderQuantity": of.qty_text(lots // lot), **flags}
 
 
 def max_borrow(desk: Desk, call: Call) -> Json:
@@ -213,7 +224,7 @@ def _place_row(desk: Desk, call: Call, words: OrderWords | Refusal) -> Json:
     try:
         if isinstance(words, Refusal):
             raise words
-        placed = desk.exchange.place(call.account, _new(words), call.now_us)
+        placed = desk.exchange.place(call.account, _new(desk, words), call.now_us)
     except Refused as refused:
         return {"operation": "Err", "code": refused.code, "message": refused.message}
     except Refusal as refused:
@@ -221,24 +232,25 @@ def _place_row(desk: Desk, call: Call, words: OrderWords | Refusal) -> Json:
     return {"operation": "Ok"} | _row(desk, placed)
 
 
-def _new(words: OrderWords) -> NewOrder:
+def _new(desk: Desk, words: OrderWords) -> NewOrder:
+    tick, lot = desk.steps(words.symbol)
     return NewOrder(
         symbol=words.symbol,
         side=words.side,
         order_type=OrderType(words.kind),
-        lots=words.qty_lots,
+        lots=words.qty_lots * lot,
         quote_atoms=words.quote_atoms,
-        ticks=words.price_ticks,
+        ticks=words.price_ticks * tick,
         time_in_force=TimeInForce(words.time_in_force),
         post_only=words.post_only,
         reduce_only=words.reduce_only,
         client_id=words.client_id,
         self_trade=SelfTrade(words.self_trade) if words.self_trade else None,
-        trigger_ticks=words.trigger_ticks,
-        trigger_lots=words.trigger_lots,
+        trigger_ticks=words.trigger_ticks * tick,
+        trigger_lots=words.trigger_lots * lot,
         trigger_ppm=words.trigger_ppm,
         trigger_by=TriggerBy(words.trigger_by) if words.trigger_by else None,
-        slippage_ticks=words.slippage_ticks,
+        slippage_ticks=None if words.slippage_ticks is None else words.slippage_ticks * tick,
         slippage_ppm=words.slippage_ppm,
     )
 

@@ -73,6 +73,7 @@ _PRIVATE: Final[dict[tuple[str, str], Handler]] = {
     ("GET", "/api/v1/capital"): private.capital,
     ("GET", "/api/v1/capital/collateral"): private.collateral,
     ("GET", "/wapi/v1/capital/deposits"): history.empty,
+    ("GET", "/wapi/v1/capital/deposit/address"): private.deposit_address,
     ("GET", "/wapi/v1/capital/withdrawals"): history.empty,
     ("GET", "/api/v1/borrowLend/positions"): private.borrow_lend_positions,
     ("GET", "/api/v1/order"): private.open_order,

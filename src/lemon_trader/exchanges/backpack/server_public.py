@@ -17,6 +17,7 @@ INTERVALS: Final[Mapping[str, int]] = {  # seconds; weeks begin on Monday, month
     "8h": 28800, "12h": 43200, "1d": 86400, "3d": 259200, "1w": 604800, "1month": 2678400,
 }  # fmt: skip
 
+CHAINS: Final = ("Solana",)  # the chains on which this exchange names an address
 _PPM_TO_ATOMS: Final = 1_000
 
 
@@ -88,7 +89,7 @@ def margin_function(base_ppm: int) -> Json:
 def asset_row(symbol: str) -> Json:
     """One row of `/assets`. There is one chain and nothing can be deposited or withdrawn: this exchange holds no coins."""
     token = {
-        "blockchain": "Solana", "displayName": symbol, "contractAddress": None, "depositEnabled": False, "minimumDeposit": "0",
+        "blockchain": CHAINS[0], "displayName": symbol, "contractAddress": None, "depositEnabled": False, "minimumDeposit": "0",
         "withdrawEnabled": False, "minimumWithdrawal": "0", "maximumWithdrawal": None, "withdrawalFee": "0", "nativeDecimals": 9,
     }  # fmt: skip
     return {"symbol": symbol, "displayName": symbol, "coingeckoId": None, "tokens": [token]}
