@@ -96,11 +96,20 @@ class Engine:
             self.hand_out()
 
     def _decide(self, now_us: int) -> None:
+        """Every market that must be asked: decide, journal; then send everything at once.
+
+        What a market decided is folded before the next one is asked, and the last one's while its bytes are on their way: `send` never calls
+        back, so nobody sees the difference but the clock.
+        """
         state = self.state
         commands: list[Command] = []
+        written: Decided | None = None
         for market in state.markets.values():
             touched = market.book_us == now_us and not market.in_band()
             if market.asked or touched or 0 < market.wake_us <= now_us:
+                if written is not None:
+                    self._fold(written)
+                    written = None
                 if state.ids_end - state.next_id < _IDS_LOW:
                     self._reserve(now_us)
                 decided, wanted = decide(state, market, now_us, self._venue.expires_us(now_us))
@@ -108,11 +117,13 @@ class Engine:
                     continue
                 if not self._write(decided) and decided.attempts:
                     decided, wanted = self._without_exposure(decided, wanted)
-                self._fold(decided)
+                written = decided
                 commands += wanted
         if commands:
             self.sent += len(commands)
             self._venue.send(commands)
+        if written is not None:
+            self._fold(written)
 
     def _without_exposure(self, decided: Decided, wanted: list[Command]) -> tuple[Decided, list[Command]]:
         """No durable journal, no new exposure: cancels and protection go on from memory."""
