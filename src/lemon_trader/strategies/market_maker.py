@@ -120,8 +120,8 @@ def targets(params: MarketMakerParams, view: View, position: Position, memory: M
         filled = view.filled[REBALANCE_SLOT] if view.generation[REBALANCE_SLOT] == memory.rebalance_generation else 0
         rest = max(memory.rebalance_lots - filled, 0)
         used = write_rebalance(params, view, memory, out, used)
-    used = write_side(params, view, position, memory, out, used, BUY, rest)
-    return write_side(params, view, position, memory, out, used, SELL, rest)
+    used = write_side(params, view, position, memory, out, used, BUY, rest, tolerance2 // 2)
+    return write_side(params, view, position, memory, out, used, SELL, rest, tolerance2 // 2)
 
 
 @compilable
@@ -264,6 +264,7 @@ def write_side(
     used: int,
     side: int,
     rebalance_lots: int,
+    tolerance_ticks: int,
 ) -> int:
     """Write the quotes of one side, nearest first, as far as money or coins reach; the number of rows."""
     if side == BUY and memory.bids_paused:
@@ -281,7 +282,6 @@ def write_side(
     else:
         held = position.cost_atoms if position.base_atoms * side > 0 else 0
         money = position.budget_atoms - held - claimed * max(memory.rebalance_ticks, anchor2 // 2 + 1) * view.tick_lot_atoms
-    tolerance = tolerance2_ticks(anchor2, params.tolerance_ppm) // 2
     lowest = max(view.min_ticks, 1)
     highest = view.max_ticks
     minimum = max(view.min_lots, 1)
@@ -289,6 +289,8 @@ def write_side(
     distance = memory.half_ppm + side * memory.skew_ppm
     slot = 0 if side == BUY else ASK_SLOT
     for level in range(params.levels):
+        if (coins if by_coins else money) <= 0:
+            break  # nothing is left for this level or a deeper one, and a side without quotes leans on no touch
         price = quote_ticks(anchor2, side, distance)
         if price < lowest or 0 < highest < price:
             break
@@ -313,7 +315,7 @@ def write_side(
             row.price_ticks = price
             row.trigger_ticks = 0
             row.qty_lots = total
-            row.tolerance_ticks = tolerance
+            row.tolerance_ticks = tolerance_ticks
             row.tolerance_ppm = QTY_TOLERANCE_PPM
             used += 1
         distance += params.level_step_ppm
