@@ -1,13 +1,15 @@
 """The engine's life on the loop: wakes, reads of the account, checkpoints, and an ordered stop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from lemon_trader.core.events import UserCommand, Wake
+from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.reconcile import news
 from lemon_trader.core.state import READ_EVERY_US
 from lemon_trader.core.units import EXIT, FIRST_TERMINAL, STOP, US_PER_S
+from lemon_trader.core.watch import held_text
 from lemon_trader.engine.startup import OVERLAP_US
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Timer
@@ -24,11 +26,12 @@ class Runner:
     """Keeps an engine awake and informed until it is stopped.
 
     Attributes:
-        is_winding_down: the duration has passed and something held is still guarded.
+        is_winding_down: every pair's duration has passed and something held is still guarded.
         reads, reads_lost: account reads that came and that failed.
     """
 
-    def __init__(self, engine: Engine, env: Env, venue: Venue, *, duration_us: int = 0) -> None:
+    def __init__(self, engine: Engine, env: Env, venue: Venue, *, durations_us: Mapping[str, int] | None = None) -> None:
+        """Know the parts; `run` begins. `durations_us`: by symbol, how long each pair trades; 0 = until it is stopped."""
         self.engine = engine
         self.reads = 0
         self.reads_lost = 0
@@ -39,7 +42,8 @@ class Runner:
         self._ended = asyncio.Event()
         self._tasks: list[Timer] = []
         self._started_us = env.now_us()
-        self._duration_us = duration_us
+        self._durations_us = dict(durations_us or {})
+        self._ended_pairs: set[str] = set()
         self._last_read_us = self._started_us
         self._on_tick: list[Callable[[int], None]] = []
         engine.on_wish = self._wanted.set
@@ -74,8 +78,18 @@ class Runner:
         until = self._env.now_us() + STOP_WAIT_US
         while self.opening_orders() and self._env.now_us() < until:
             await self._env.sleep(50_000)
+        self._last_words(origin)
         self.leave()
         return not self.opening_orders()
+
+    def _last_words(self, origin: str) -> None:
+        state = self.engine.state
+        net = state.net_pnl()
+        state.tell(
+            self._env.now_us(), "alert.stopped", "info", origin=origin, net="-" if net is None else atoms_text(net), held=held_text(state),
+            resting=sum(len(m.orders.live) for m in state.markets.values()),
+        )  # fmt: skip
+        self.engine.hand_out()
 
     def leave(self) -> None:
         """Stop waking and reading, and write the journal's last words; nothing is cancelled and nothing is waited for."""
@@ -106,11 +120,20 @@ class Runner:
             if now >= next_checkpoint:
                 self.engine.checkpoint(now)
                 next_checkpoint = now + CHECKPOINT_US
-            if self._duration_us and now - self._started_us >= self._duration_us:
-                self._wind_down()
+            self._end_pairs(now)
+
+    def _end_pairs(self, now_us: int) -> None:
+        """End each pair whose duration is over; with the last one the run winds down."""
+        over = {s for s, lasts_us in self._durations_us.items() if 0 < lasts_us <= now_us - self._started_us}
+        if over and len(over) == len(self._durations_us):
+            self._wind_down()
+            return
+        for symbol in sorted(over - self._ended_pairs):
+            self._ended_pairs.add(symbol)
+            self.engine.turn([UserCommand(now_us, "stop", symbol, "duration")])
 
     def _wind_down(self) -> None:
-        """The duration is over: nothing opens any more; what is held is guarded until nothing is wanted for it."""
+        """Every duration is over: nothing opens any more; what is held is guarded until nothing is wanted for it."""
         if not self.is_winding_down:
             self.is_winding_down = True
             self.command("stop", "duration")

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from lemon_trader.config.settings import LOCK_FILE, STATUS_FILE, RunSettings
 from lemon_trader.core.events import Event
+from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.state import AccountState, Alert, Recorded
 from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
+from lemon_trader.core.watch import held_text
 from lemon_trader.database.db import Database, DatabaseError
 from lemon_trader.database.journal import Journal, JournalError, read_events
 from lemon_trader.database.records import Recorder, resume
@@ -145,10 +147,10 @@ class Session:
             self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us,
             sleep=self.env.sleep,
         )  # fmt: skip
-        # The run lasts as long as its longest pair; one without an end keeps it going.
-        durations = [p.duration_s for p in self.settings.pairs]
-        lasts_s = max(d for d in durations if d is not None) if None not in durations else 0
-        self.runner = Runner(self.engine, self.env, self.venue, duration_us=lasts_s * US_PER_S)
+        durations_us = {p.symbol: (p.duration_s or 0) * US_PER_S for p in self.settings.pairs}
+        self.runner = Runner(self.engine, self.env, self.venue, durations_us=durations_us)
+        pairs = ", ".join(f"{p.strategy}:{p.symbol} {atoms_text(p.budget_atoms)}" for p in self.plans)
+        self.state.tell(self.env.now_us(), "alert.started", "info", pairs=pairs, held=held_text(self.state))
         for plan in self.plans:
             self.log.note("info", "start", {"strategy": plan.strategy, "symbol": plan.symbol, **plan.params})
         self.runner.on_tick(self._tick)
