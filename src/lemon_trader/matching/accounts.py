@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from lemon_trader.core.units import BUY
 from lemon_trader.matching.effects import Funded, Position
+from lemon_trader.matching.filters import refine_order, refine_position, refined_fill
 from lemon_trader.matching.orders import Code, Fill, OrderState, Refused
 from lemon_trader.matching.rules import Rules
 
@@ -84,13 +87,13 @@ class Account:
         """True when the exchange's rule forbids this client id for a new order."""
         return client_id in self._client_ids
 
-    # What follows is called by the exchange's clearing alone.
-
-    def add(self, asset: str, change: int) -> None:
     def forget_orders(self, before_us: int) -> None:
         """Drop rows of orders that ended before this moment: a life of weeks does not keep each of them."""
         self.order_history[:] = [order for order in self.order_history if order.updated_us >= before_us]
 
+    # What follows is called by the exchange's clearing alone.
+
+    def add(self, asset: str, change: int) -> None:
         """Change a balance by atoms."""
         self._totals[asset] = self._totals.get(asset, 0) + change
 
@@ -116,6 +119,22 @@ class Account:
     def reducing(self, symbol: str) -> tuple[OrderState, ...]:
         """Resting reduce-only orders of a market, oldest first."""
         return tuple(self._reducing.get(symbol, {}).values())
+
+    def refine(self, symbol: str, ticks_by: int, lots_by: int) -> None:
+        """Express everything of one market in a finer grid."""
+        for order in (*self.live.values(), *self.order_history):
+            if order.symbol == symbol:
+                refine_order(order, ticks_by, lots_by)
+        for position in (*self.positions.values(), *self.closed_positions):
+            if position.symbol == symbol:
+                refine_position(position, lots_by)
+        self.fills = [refined_fill(f, ticks_by, lots_by) if f.symbol == symbol else f for f in self.fills]
+        self.funding = [
+            msgspec.structs.replace(f, mark_ticks=f.mark_ticks * ticks_by, lots=f.lots * lots_by) if f.symbol == symbol else f
+            for f in self.funding
+        ]
+        if symbol in self._exposed:
+            self._exposed[symbol] = [lots * lots_by for lots in self._exposed[symbol]]
 
     def lock(self, order: OrderState, asset: str, atoms: int) -> bool:
         """Hold `atoms` for a spot order from now on; True when that is a change."""

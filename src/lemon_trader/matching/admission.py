@@ -121,6 +121,8 @@ def _check_quantity(new: NewOrder, listing: Listing) -> None:
         if new.order_type is OrderType.MARKET and lots <= 0:
             text = "Market orders must specify a positive `quantity` or `quoteQuantity`"
             raise Refused(Code.INVALID_CLIENT_REQUEST, text, Reason.INVALID_QUANTITY)
+    if lots % listing.lot_step:
+        raise Refused(Code.INVALID_QUANTITY, "Quantity is not a multiple of the step size", Reason.INVALID_QUANTITY)
     if lots < instrument.min_lots:
         raise Refused(Code.INVALID_CLIENT_REQUEST, "Quantity is below the minimum allowed value", Reason.INVALID_QUANTITY)
     if instrument.max_lots and lots > instrument.max_lots:
@@ -134,6 +136,8 @@ def _check_price(new: NewOrder, listing: Listing) -> None:
         if new.ticks:
             raise Refused(Code.INVALID_CLIENT_REQUEST, "Market orders must not specify a `price`")
         return
+    if new.ticks % listing.price_step:
+        raise Refused(Code.INVALID_PRICE, "Price is not a multiple of the tick size", Reason.INVALID_PRICE)
     if new.ticks < instrument.min_ticks:
         raise Refused(Code.INVALID_PRICE, "Price is below the minimum allowed value", Reason.INVALID_PRICE)
     if instrument.max_ticks and new.ticks > instrument.max_ticks:

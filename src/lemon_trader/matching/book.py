@@ -99,6 +99,16 @@ class Level:
             if not change:
                 return
 
+    def refine(self, ticks_by: int, lots_by: int) -> None:
+        """Express the level in a finer grid; its orders are expressed already."""
+        self.ticks *= ticks_by
+        self.lots *= lots_by
+        self.outside *= lots_by
+        if self._queue is not None:
+            for key, chunk in self._queue.items():
+                if isinstance(chunk, int):
+                    self._queue[key] = chunk * lots_by
+
     def take_outside(self, lots: int) -> None:
         """Take `lots` of the anonymous quantity at the head of the queue; at most what stands there."""
         self.lots -= lots
@@ -200,6 +210,27 @@ class Side:
     def top(self, limit: int | None) -> tuple[tuple[int, int], ...]:
         """(ticks, lots) of the best levels, best first; None = all."""
         return tuple([(level.ticks, level.lots) for level in islice(self, limit)])
+
+    def refine(self, ticks_by: int, lots_by: int) -> None:
+        """Express the side in a finer grid; its orders are expressed already."""
+        for level in self._levels.values():
+            level.refine(ticks_by, lots_by)
+        self._levels = {level.ticks: level for level in self._levels.values()}
+        self._keys = [key * ticks_by for key in self._keys]
+        self.changed = {ticks * ticks_by: None for ticks in self.changed}
+
+    def coarsen_outside(self, price_step: int, lot_step: int) -> None:
+        """Move anonymous quantity to multiples of the steps, away from the other side; what is no whole step vanishes."""
+        moved: dict[int, int] = {}
+        for level in tuple(self):
+            if level.outside:
+                ticks = level.ticks // price_step * price_step if self.side > 0 else -(-level.ticks // price_step) * price_step
+                moved[ticks] = moved.get(ticks, 0) + level.outside
+                if ticks != level.ticks:
+                    self.set_outside(level.ticks, 0)
+        for ticks, lots in moved.items():
+            if ticks > 0:
+                self.set_outside(ticks, lots - lots % lot_step)
 
     def touched(self, level: Level) -> None:
         """Note that a level's total has changed, and drop it when nothing is left."""

@@ -155,6 +155,7 @@ class Desk:
                 lots = share // instrument.notional_atoms(trigger.ticks, 1)
             else:
                 quote_atoms = share
+        lots -= lots % listing.lot_step
         return NewOrder(
             symbol=trigger.symbol, side=trigger.side, order_type=trigger.order_type, lots=lots, quote_atoms=quote_atoms,
             ticks=trigger.ticks, time_in_force=trigger.time_in_force, post_only=trigger.post_only, reduce_only=reduce_only,

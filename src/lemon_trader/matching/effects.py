@@ -184,6 +184,13 @@ class StateChanged(msgspec.Struct, frozen=True, gc=False):
     at_us: int
 
 
+class FiltersChanged(msgspec.Struct, frozen=True, gc=False):
+    """A market's filters are others from now on, and so may be what its ticks and lots are; the exchange tells both."""
+
+    symbol: str
+    at_us: int
+
+
 class LiquidationChanged(msgspec.Struct, frozen=True, gc=False):
     """An account came under liquidation, or left it."""
 
@@ -194,5 +201,5 @@ class LiquidationChanged(msgspec.Struct, frozen=True, gc=False):
 
 Effect = (
     OrderChanged | Traded | BookChanged | TouchChanged | BalanceChanged | PositionChanged | Funded | FundingSettled | ReferenceChanged
-    | StateChanged | LiquidationChanged
+    | StateChanged | FiltersChanged | LiquidationChanged
 )  # fmt: skip

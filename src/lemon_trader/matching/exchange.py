@@ -16,13 +16,14 @@ from lemon_trader.core.units import BUY, INT64_MAX, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.desk import Desk
-from lemon_trader.matching.effects import BookChanged, Change, Effect, FundingSettled, ReferenceChanged, StateChanged
+from lemon_trader.matching.effects import BookChanged, Change, Effect, FiltersChanged, FundingSettled, ReferenceChanged, StateChanged
+from lemon_trader.matching.filters import Regrid, is_off_grid, regrid
 from lemon_trader.matching.image import AccountImage, restore
 from lemon_trader.matching.liquidation import Liquidator
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import Matcher, reducible_lots
-from lemon_trader.matching.orders import Code, NewOrder, OrderState, Refused, Status
+from lemon_trader.matching.orders import Code, NewOrder, OrderState, Reason, Refused, Status
 from lemon_trader.matching.rules import Rules
 
 _MOST_LOTS: Final = 1 << 48  # where a market without margin stops being unlimited
@@ -316,6 +317,44 @@ class Exchange:
         self._listing(symbol).book_state = book_state
         self.effects.append(StateChanged(symbol, book_state, now))
         self._finish(now)
+
+    def change_filters(self, filters: Instrument, now_us: int) -> Regrid:
+        """Give a market other filters while it trades; its state stays what it is.
+
+        Orders that are no multiples of the new steps expire. Prices and quantities of this market are counted in the grid that is given
+        back from now on, also those that come in; everything that was booked has been expressed in it.
+
+        Raises:
+            Refused: INVALID_MARKET.
+            GateError: the filters do not go with the market's past in whole atoms.
+        """
+        listing = self._listing(filters.symbol)
+        way = regrid(listing.instrument, filters)
+        now = self._begin(now_us)
+        for account in self.accounts.values():
+            account.refine(filters.symbol, way.ticks_by, way.lots_by)
+        listing.change_filters(filters, way)
+        for account in self.accounts.values():
+            for order in tuple(account.live.values()):
+                if order.symbol == filters.symbol and is_off_grid(order, way.price_step, way.lot_step):
+                    off_price = order.ticks % way.price_step or order.trigger_ticks % way.price_step
+                    reason = Reason.INVALID_PRICE if off_price else Reason.INVALID_QUANTITY
+                    self._desk.withdraw(order, listing, Status.EXPIRED, Change.EXPIRED, reason, now)
+        for side in (listing.bids, listing.asks):
+            side.coarsen_outside(way.price_step, way.lot_step)
+        self.effects.append(FiltersChanged(filters.symbol, now))
+        self._desk.act(listing)
+        self._finish(now)
+        return way
+
+    def filters(self, symbol: str) -> Instrument:
+        """What the market publishes as its filters; `instrument` is what the exchange counts it in. Raises Refused INVALID_MARKET."""
+        return self._listing(symbol).filters
+
+    def outside_levels(self, symbol: str) -> list[tuple[int, int, int]]:
+        """(side, ticks, lots) of the anonymous quantity. Raises Refused INVALID_MARKET."""
+        listing = self._listing(symbol)
+        return [(side.side, level.ticks, level.outside) for side in (listing.bids, listing.asks) for level in side if level.outside]
 
     def restate(self, symbol: str, now_us: int) -> None:
         """Publish the touch's levels again, unchanged, under a new update id: a heartbeat for readers that count deltas."""

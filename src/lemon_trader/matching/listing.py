@@ -7,6 +7,7 @@ from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.book import Side
 from lemon_trader.matching.effects import BookChanged, Effect, TouchChanged
+from lemon_trader.matching.filters import Regrid
 from lemon_trader.matching.orders import OrderState, TriggerBy
 from lemon_trader.matching.rules import Rules
 from lemon_trader.matching.triggers import watched_prices
@@ -16,18 +17,21 @@ class Listing:
     """A market's state.
 
     Attributes:
+        instrument: what everything here is counted in; `filters` is what is published, the same as long as it has never changed.
+        price_step, lot_step: the filters' steps in the instrument's.
         mark_ticks, index_ticks, last_ticks: 0 while unknown.
         holders: accounts with a position here.
         update_id: of the last BookChanged.
     """
 
     __slots__ = (
-        "_high_ticks", "_low_ticks", "_moved", "_touch", "asks", "bids", "book_state", "funding_ppb", "holders", "index_ticks",
-        "instrument", "last_ticks", "mark_ticks", "next_trade_id", "outside_lots", "triggers", "update_id",
+        "_high_ticks", "_low_ticks", "_moved", "_touch", "asks", "bids", "book_state", "filters", "funding_ppb", "holders", "index_ticks",
+        "instrument", "last_ticks", "lot_step", "mark_ticks", "next_trade_id", "outside_lots", "price_step", "triggers", "update_id",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, rules: Rules) -> None:
-        self.instrument = instrument
+        self.instrument = self.filters = instrument
+        self.price_step = self.lot_step = 1
         self.bids = Side(BUY)
         self.asks = Side(SELL)
         self.book_state = instrument.book_state
@@ -44,6 +48,24 @@ class Listing:
         self._low_ticks = 0
         self._high_ticks = 0
         self._touch = (0, 0, 0, 0)
+
+    def change_filters(self, filters: Instrument, way: Regrid) -> None:
+        """Go over to new filters. The accounts' orders, positions and rows are expressed in the new grid already."""
+        ticks_by, lots_by = way.ticks_by, way.lots_by
+        self.instrument, self.filters = way.grid, filters
+        self.price_step, self.lot_step = way.price_step, way.lot_step
+        for side in (self.bids, self.asks):
+            side.refine(ticks_by, lots_by)
+        for triggers in self.triggers.values():
+            triggers.refine(ticks_by)
+        self.mark_ticks *= ticks_by
+        self.index_ticks *= ticks_by
+        self.last_ticks *= ticks_by
+        self._low_ticks *= ticks_by
+        self._high_ticks *= ticks_by
+        self.outside_lots *= lots_by
+        bid_ticks, bid_lots, ask_ticks, ask_lots = self._touch
+        self._touch = (bid_ticks * ticks_by, bid_lots * lots_by, ask_ticks * ticks_by, ask_lots * lots_by)
 
     def resting(self, side: int) -> Side:
         """The side on which orders of `side` rest."""

@@ -285,5 +285,6 @@ def lots_for_quote(listing: Listing, side: int, quote_atoms: int, limit_ticks: i
         found += taken
         quote_atoms -= taken * unit
         if taken < level.lots:
-            return found
-    return found + quote_atoms // unit if unit else 0
+            return found - found % listing.lot_step
+    found += quote_atoms // unit if unit else 0
+    return found - found % listing.lot_step

@@ -118,6 +118,21 @@ class Refused(Exception):
         self.reason = reason
 
 
+class Leg(msgspec.Struct, frozen=True, gc=False):
+    """One side of an attached pair. `limit_ticks` 0 = a market order; `trigger_by` None = the exchange's default."""
+
+    trigger_ticks: int
+    limit_ticks: int = 0
+    trigger_by: TriggerBy | None = None
+
+
+class Attached(msgspec.Struct, frozen=True, gc=False):
+    """Take-profit and stop-loss that an order brings along: they become triggers over what it has bought or sold."""
+
+    take_profit: Leg | None = None
+    stop_loss: Leg | None = None
+
+
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request to place. Prices and quantities are on the grid already; the door has read the text.
 
@@ -133,6 +148,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         trigger_by: None = the exchange's default for the kind of market.
         slippage_ticks / slippage_ppm: market orders: how far from the touch it may reach; at most one of them; None = no further bound
             than the market's own.
+        attached: take-profit and stop-loss; on a trigger order they go over to its child.
+        auto_lend / auto_lend_redeem / auto_borrow / auto_borrow_repay: spot: what the order may do with lent and borrowed coins.
     """
 
     symbol: str
@@ -152,6 +169,11 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trigger_by: TriggerBy | None = None
     slippage_ticks: int | None = None
     slippage_ppm: int | None = None
+    attached: Attached | None = None
+    auto_lend: bool = False
+    auto_lend_redeem: bool = False
+    auto_borrow: bool = False
+    auto_borrow_repay: bool = False
 
 
 class OrderState(msgspec.Struct, kw_only=True, gc=False):
@@ -166,7 +188,8 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
         exposed_lots: perpetuals: open lots that margin is asked for; 0 on spot, reduce-only orders and pending triggers.
         created_us / updated_us: entry, and last change.
         triggered_us: when the trigger fired; on the child as well. None otherwise.
-        related_id: of a child, its trigger's id.
+        related_id: of a child, its trigger's id; of an attached trigger, its parent's.
+        attached: what it brings along; None once that is armed.
         reason: set with EXPIRED and TRIGGER_FAILED.
     """
 
@@ -200,6 +223,7 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
     triggered_us: int | None = None
     related_id: int | None = None
     reason: Reason | None = None
+    attached: Attached | None = None
 
     @property
     def open_lots(self) -> int:

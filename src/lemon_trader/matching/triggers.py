@@ -45,6 +45,11 @@ class TriggerBook:
         """Count one trigger that was cancelled; its entry goes when it surfaces or the heaps are rebuilt."""
         self._live -= 1
 
+    def refine(self, ticks_by: int) -> None:
+        """Express the prices in a finer grid; the orders are expressed already."""
+        self._rising = [(ticks * ticks_by, order_id, order) for ticks, order_id, order in self._rising]
+        self._falling = [(ticks * ticks_by, order_id, order) for ticks, order_id, order in self._falling]
+
     def due(self, low_ticks: int, high_ticks: int) -> list[OrderState]:
         """Take out the triggers that fire on a price that has moved between `low_ticks` and `high_ticks`, oldest order first."""
         fired: list[OrderState] = []

@@ -203,8 +203,17 @@ class SandboxApp:
 
     def act(self, act: Act) -> None:
         """Let the outside world do something to the market, at the act's own time."""
-        apply(act, self.desk.exchange)
+        apply(act, self.desk.outside)
         self._flush(act.at_us)
+
+    def change_filters(self, symbol: str, now_us: int, **changes: Any) -> None:
+        """Give a market other filters while it trades: see `Desk.change_filters`."""
+        self.desk.exchange.advance(now_us)
+        self._flush(now_us)  # what was said before is in the grid of before
+        before = self.desk.markets[symbol]
+        self.desk.change_filters(symbol, now_us, **changes)
+        self._publisher.regridded(symbol, before)
+        self._flush(now_us)
 
     def advance(self, now_us: int) -> None:
         """Let time pass: what is due at the exchange, what was put off, heartbeats of quiet books, and the frames of the clock."""

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from lemon_trader.core.instrument import Instrument
+from lemon_trader.core.instrument import Instrument, instrument
 from lemon_trader.core.units import PPM
 from lemon_trader.exchanges.backpack.server import Refusal
 from lemon_trader.exchanges.backpack.server_account import PositionFigures, position_figures
@@ -15,6 +16,7 @@ from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.orders import Refused
 from lemon_trader.sandbox.accounts import DemoAccount, Verifier
 from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.regrid import Outside
 from lemon_trader.sandbox.tape import Tape
 
 
@@ -38,7 +40,13 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """The state behind the edge. Handlers read it; the exchange alone changes books and balances."""
+    """The state behind the edge. Handlers read it; the exchange alone changes books and balances.
+
+    Attributes:
+        markets: what the exchange counts each market in: everything is printed with it.
+        filters: what each market publishes: requests are read by it. The same as `markets` until filters change.
+        outside: the outside world's doors, which go on in the units they began with.
+    """
 
     def __init__(
         self, exchange: Exchange, markets: Sequence[Instrument], accounts: Sequence[DemoAccount], switches: Switches, faults: Faults
@@ -46,6 +54,8 @@ class Desk:
         """Open the accounts on the exchange, those that it does not hold yet."""
         self.exchange = exchange
         self.markets: dict[str, Instrument] = {market.symbol: market for market in markets}
+        self.filters = dict(self.markets)
+        self.outside = Outside(exchange)
         self.accounts: dict[str, DemoAccount] = {account.api_key: account for account in accounts}
         self.verifiers: dict[str, Verifier] = {account.api_key: account.verifier() for account in accounts}
         self.switches = switches
@@ -57,6 +67,50 @@ class Desk:
         for account in accounts:
             if account.name not in exchange.accounts:
                 exchange.open_account(account.name, account.balances)
+
+    def change_filters(
+        self, symbol: str, now_us: int, *, tick: str | None = None, lot: str | None = None, min_qty: str | None = None,
+        max_qty: str | None = None, min_price: str | None = None, max_price: str | None = None, **ppm_bounds: int,
+    ) -> None:  # fmt: skip
+        """Give a market other filters while it trades; what is not named stays. `ppm_bounds`: the `_ppm` attributes of `Instrument`.
+
+        A smallest order of one lot stays one lot, and a lowest price of one tick one tick. Orders off the new grid expire, everything
+        booked keeps its value, and clients see the change in `/markets` and in the numbers of the streams. There is no frame for it, as on
+        the venue.
+
+        Raises:
+            Refused: INVALID_MARKET.
+            GateError: steps that are not positive, or in which the market's past is no whole number of atoms.
+        """
+        now = self.exchange.filters(symbol)
+        kept = {name: getattr(now, name) for name in msgspec.structs.asdict(now) if name.endswith("_ppm")}
+        bounds: dict[str, Any] = {
+            "min_qty": min_qty or (now.qty_text(now.min_lots) if now.min_lots > 1 else None),
+            "max_qty": max_qty or (now.qty_text(now.max_lots) if now.max_lots else None),
+            "min_price": min_price or (now.price_text(now.min_ticks) if now.min_ticks > 1 else None),
+            "max_price": max_price or (now.price_text(now.max_ticks) if now.max_ticks else None),
+        }
+        filters = instrument(
+            symbol, now.base, now.quote, is_perp=now.is_perp, tick=tick or now.tick, lot=lot or now.lot, **bounds, **{**kept, **ppm_bounds}
+        )
+        before = self.exchange.outside_levels(symbol)
+        way = self.exchange.change_filters(filters, now_us)
+        self.outside.change(symbol, way, before)
+        self.markets[symbol], self.filters[symbol] = way.grid, filters
+        self.tapes[symbol].refine(way.ticks_by, way.lots_by)
+        rows = self.funding_rates[symbol]
+        for n, row in enumerate(rows):
+            rows[n] = msgspec.structs.replace(row, mark_ticks=row.mark_ticks * way.ticks_by)
+
+    def steps(self, symbol: str) -> tuple[int, int]:
+        """(ticks, lots) of the exchange in one tick and one lot of the published filters."""
+        grid, published = self.markets[symbol], self.filters[symbol]
+        if grid is published:
+            return 1, 1
+        return (
+            published.tick_scale * 10**grid.price_decimals // (grid.tick_scale * 10**published.price_decimals),
+            published.lot_scale * 10**grid.qty_decimals // (grid.lot_scale * 10**published.qty_decimals),
+        )
 
     def market(self, symbol: str) -> Instrument:
         """The market, with its present book state. Raises Refused INVALID_MARKET."""

@@ -200,7 +200,7 @@ def _assets(desk: Desk) -> list[str]:
 
 def _market(desk: Desk, of: Instrument) -> Json:
     return market_row(
-        of, created_us=desk.created_us, state=desk.market(of.symbol).book_state,
+        desk.filters[of.symbol], created_us=desk.created_us, state=desk.market(of.symbol).book_state,
         funding_interval_us=desk.exchange.rules.funding_interval_us, funding_bound_bps=desk.switches.funding_bound_bps,
     )  # fmt: skip
 

@@ -166,6 +166,15 @@ class Publisher:
         if effect.index_ticks:
             tape.index.add(effect.at_us, effect.index_ticks)
 
+    def regridded(self, symbol: str, before: Instrument) -> None:
+        """A market counts in another grid now: what its windows have collected goes over to it."""
+        now = self._market(symbol)
+        ticks_by = before.tick_scale * 10**now.price_decimals // (now.tick_scale * 10**before.price_decimals)
+        lots_by = before.lot_scale * 10**now.qty_decimals // (now.lot_scale * 10**before.qty_decimals)
+        for stream, window in self._windows.items():
+            if parse_stream(stream).symbol == symbol:
+                window.levels = {(side, ticks * ticks_by): lots * lots_by for (side, ticks), lots in window.levels.items()}
+
     # ---- by subscription ----
 
     def subscribed(self, session: Session, name: StreamName, stream: str, account: str, now_us: int) -> None:

@@ -6,6 +6,7 @@ from the coarsest grain that fits. Prices are ticks, quantities lots, cash atoms
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -38,6 +39,14 @@ class Candle(msgspec.Struct, gc=False):
     def prices(self) -> tuple[int, int, int, int]:
         """Open, high, low, close."""
         return self.open_ticks, self.high_ticks, self.low_ticks, self.close_ticks
+
+    def refine(self, ticks_by: int, lots_by: int) -> None:
+        """Express it in a finer grid."""
+        self.open_ticks *= ticks_by
+        self.high_ticks *= ticks_by
+        self.low_ticks *= ticks_by
+        self.close_ticks *= ticks_by
+        self.lots *= lots_by
 
     def add(self, other: "Candle") -> None:
         """Take in a candle that came later."""
@@ -82,6 +91,13 @@ class Series:
         if interval not in self._followed:
             found = self.candles(interval, bucket_start(now_us, interval), now_us)
             self._followed[interval] = found[-1] if found else None
+
+    def refine(self, ticks_by: int, lots_by: int) -> None:
+        """Express everything in a finer grid."""
+        followed = (candle for candle in self._followed.values() if candle is not None)
+        for candle in chain(*(candles for _, candles in self._grains), followed):
+            candle.refine(ticks_by, lots_by)
+        self._closed_day = (-1, 0, None)
 
     def running(self, interval: str) -> Candle | None:
         """The running candle of a followed interval; None while nothing has traded in it."""
@@ -134,6 +150,13 @@ class Tape:
         self.trades = Series()
         self.mark = Series()
         self.index = Series()
+
+    def refine(self, ticks_by: int, lots_by: int) -> None:
+        """Express everything in a finer grid."""
+        for n, print_ in enumerate(self.prints):
+            self.prints[n] = msgspec.structs.replace(print_, ticks=print_.ticks * ticks_by, lots=print_.lots * lots_by)
+        for series in (self.trades, self.mark, self.index):
+            series.refine(ticks_by, lots_by)
 
     def add(self, print_: Traded) -> list[tuple[str, Candle]]:
         """Take one print in; gives the followed candles that it closed."""
