@@ -25,7 +25,7 @@ from lemon_trader.core.decide import decide, prepare
 from lemon_trader.core.diff import PLACE, diff
 from lemon_trader.core.events import Wake
 from lemon_trader.core.limits import RATE_UNIT, review
-from lemon_trader.core.records import copy_into
+from lemon_trader.core.records import pack
 from lemon_trader.core.units import BUY, POST_ONLY, US_PER_S
 from lemon_trader.database.journal import Journal
 from lemon_trader.env_live.store import FolderStore
@@ -79,8 +79,8 @@ def measure(folder: Path) -> dict[str, float]:
     now, v, p = program.env.at_us, market.view, market.position
     found["decode a depth frame"] = cost(lambda: program.dialect.frame(frames[0], program.instruments, START_US))
     found["view and position"] = cost(lambda: prepare(state, market, now))
-    found["copy of memory"] = cost(lambda: copy_into(binding.memory, binding.spare))
-    found["targets"] = cost(lambda: binding.targets(binding.params, v, p, binding.spare, market.out))
+    found["memory packed, as the journal has it"] = cost(lambda: pack(binding.memory))
+    found["targets"] = cost(lambda: binding.targets(binding.params, v, p, binding.memory, market.out))
     orders, used = market.orders.live, market.rows_used
     found["diff, six orders kept"] = cost(lambda: diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions))
     found["decide, nothing to send"] = cost(lambda: decide(state, market, now, now))

@@ -1,5 +1,7 @@
 """Races by which an order, a position or its protection could be lost: each case is one sequence of facts that once ended badly."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from tests.core.make import T0, USDC, account, fill, perp, read, row, want
@@ -24,7 +26,7 @@ from lemon_trader.core.events import (
     Wake,
 )
 from lemon_trader.core.market import Binding
-from lemon_trader.core.records import EXIT_SLOT, STOP_SLOT, TRIGGER_SLOT, Row, copy_into
+from lemon_trader.core.records import EXIT_SLOT, STOP_SLOT, TRIGGER_SLOT, Row
 from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, AccountState
 from lemon_trader.core.step import recover, step
 from lemon_trader.core.units import (
@@ -80,11 +82,11 @@ def bind(state, *rows, symbol=SPOT, answer=None):
 
     def targets(_params, _view, _position, _memory, out):
         for i, wanted in enumerate(rows, 1):
-            copy_into(wanted, out[i])
+            out[i] = replace(wanted)
         return answer if answer is not None else 1 + len(rows)
 
     market = state.markets[symbol]
-    market.binding = Binding("scripted", targets, Row(), Row(), Row(), lambda *_: (0, 0), 1_000 * USDC)
+    market.binding = Binding("scripted", targets, Row(), Row(), lambda *_: (0, 0), 1_000 * USDC)
     market.limits.budget_atoms = 1_000 * USDC
     return market
 

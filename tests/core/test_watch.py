@@ -223,7 +223,7 @@ def two_pairs():
         return 3
 
     for m in state.markets.values():
-        m.binding = Binding("test", targets, None, Empty(), Empty(), lambda *_: (0, 0), 1_000 * USDC)
+        m.binding = Binding("test", targets, None, Empty(), lambda *_: (0, 0), 1_000 * USDC)
     return state
 
 

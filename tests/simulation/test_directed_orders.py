@@ -4,7 +4,7 @@ import pytest
 from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, S, Stage, play
 
 from lemon_trader.core.reasons import LIMIT_BUDGET
-from lemon_trader.core.records import Row, copy_into
+from lemon_trader.core.records import Row
 from lemon_trader.core.units import BUY, CANCELLED, CANCELLING, EXIT, FILLED, PROVEN_ABSENT, QUOTE, REJECTED, UNKNOWN
 from lemon_trader.matching.orders import Code, Refused
 from lemon_trader.sandbox.faults import Kind
@@ -193,8 +193,7 @@ def test_F02_a_lost_reply_counts_in_every_limit_although_the_strategy_forgets_it
             nonlocal half
             slot = next((n for n in range(8) if not view.unknown[n]), 7)
             half = half or position.budget_atoms * 2 // 5 // (view.bid_ticks * view.tick_lot_atoms)
-            row = Row(slot=slot, generation=1_000, role=QUOTE, side=BUY, price_ticks=view.bid_ticks * 99 // 100, qty_lots=half)
-            copy_into(row, out[1])
+            out[1] = Row(slot=slot, generation=1_000, role=QUOTE, side=BUY, price_ticks=view.bid_ticks * 99 // 100, qty_lots=half)
             return 2
 
         s.life.faults.silence("account", s.now_us + 60 * S)

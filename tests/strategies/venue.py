@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from lemon_trader.core.diff import CANCEL, Scratch, action_array, diff, fill_slots
-from lemon_trader.core.records import Position, Row, View, Working, as_row, copy_into, row_array
+from lemon_trader.core.records import Position, Row, View, Working, as_row, pack, row_array, unpack
 from lemon_trader.core.units import (
     ARMED,
     BUY,
@@ -318,9 +318,7 @@ def spot_view(instrument, **changes):
 
 def copied(record):
     """A record of its own with the same values."""
-    other = type(record)()
-    copy_into(record, other)
-    return other
+    return unpack(type(record), pack(record))
 
 
 def want(row):

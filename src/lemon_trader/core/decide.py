@@ -11,12 +11,13 @@ from lemon_trader.core.diff import AGAIN_US, CANCEL, PLACE, diff, fill_slots
 from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
 from lemon_trader.core.instrument import atoms_text, within_ppm
 from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, is_masked, mask, review
-from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, MarketState
+from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, Binding, MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reasons import (
     AGAIN,
     BELOW_MIN,
     KEPT_SETTLING,
+    KEPT_TOLERANCE,
     LIMIT_BUDGET,
     LIMIT_COLLAR,
     LIMIT_NOTIONAL,
@@ -32,7 +33,7 @@ from lemon_trader.core.reasons import (
     WAIT_FUNDS,
     WAIT_RETRY,
 )
-from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT, copy_into, pack, write_band
+from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT, pack, unpack, write_band
 from lemon_trader.core.state import HIST_LAG_US, SKEW_MARGIN_US, AccountState
 from lemon_trader.core.units import ACTIVE, BUY, CANCELLING, HALTED, REDUCE_ONLY, REDUCING, SELL, STOP, TAKE, TRIGGER, UNKNOWN, US_PER_S
 
@@ -67,21 +68,25 @@ def prepare(state: AccountState, market: MarketState, now_us: int) -> None:
     v, m, i = market.view, market, market.instrument
     table = m.orders
     v.now_us = now_us
-    v.generation, v.filled, v.filled_ever, v.sent_us = table.generation, table.filled, table.filled_ever, table.sent_us
     if m.slots_seen != table.changes:
         m.slots_seen = table.changes
+        v.generation, v.filled, v.filled_ever, v.sent_us = table.generation, table.filled, table.filled_ever, table.sent_us
         fill_slots(v, table.live, len(table.live))
-    _retries(m, now_us)
+    if m.retrying:
+        _free_slots(m, now_us)
     v.volatility_ppm, v.fall_ppm = m.sigma_ppm, m.fell_ppm
     v.confirmed_ticks = m.confirmed_ticks
-    v.low_ticks, v.high_ticks = _bounds(m)
+    bounded = (m.last_ticks, m.mark_ticks, i)
+    if m.bounded != bounded:
+        m.bounded = bounded
+        v.low_ticks, v.high_ticks = _bounds(m)
     v.fresh = int(is_fresh(state, m, now_us))
     v.may_open = int(state.mode == ACTIVE and not m.ended and not m.frozen and state.has_anchor)
     p, ledger = m.position, m.ledger
     p.lots, p.base_atoms, p.cost_atoms = ledger.lots, ledger.base_atoms, ledger.cost_atoms
     available, _ = state.balances.get(i.quote, (0, 0))
     p.free_quote_atoms = available
-    if i.is_perp:
+    if v.is_perp:
         p.sellable_lots = abs(p.lots)
     else:
         held = max(0, p.base_atoms)
@@ -108,7 +113,7 @@ def is_fresh(state: AccountState, market: MarketState, now_us: int) -> bool:
         and state.store_ok
         and now_us - state.public_us <= FEED_AGE_US
         and now_us - state.account_us <= ACCOUNT_AGE_US
-        and (not market.instrument.is_perp or (market.mark_ticks > 0 and now_us - market.mark_us <= MARK_AGE_US))
+        and (not v.is_perp or (market.mark_ticks > 0 and now_us - market.mark_us <= MARK_AGE_US))
         and not (market.doubt_us and not market.confirmed_ticks)
         and state.venue_status == "Ok"
         and market.instrument.book_state in OPEN_STATES
@@ -126,20 +131,7 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     used = 1
     view_bytes = position_bytes = memory_bytes = b""
     if binding is not None:
-        copy_into(binding.memory, binding.spare)
-        error = "it gave no answer"
-        try:
-            used = binding.targets(binding.params, v, p, binding.spare, market.out)
-        except Exception as raised:  # noqa: BLE001  a strategy's fault is told and ends nothing but its own market's trading
-            used, error = 0, repr(raised)
-        if used <= 0:
-            if market.frozen != FAULT:
-                market.frozen = FAULT
-                state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name, error=error)
-            write_band(market.out, 0, 0, 0)
-        elif binding.spare != binding.memory:
-            memory_bytes = pack(binding.spare)
-            binding.memory, binding.spare = binding.spare, binding.memory
+        used, memory_bytes = _ask(state, market, binding, now_us)
     else:
         write_band(market.out, 0, 0, 0)
     limits = market.limits
@@ -174,6 +166,25 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     if not commands and not memory_bytes:
         return None, []
     return Decided(now_us, market.instrument.symbol, view_bytes, position_bytes, memory_bytes, tuple(attempts), tuple(cancels)), commands
+
+
+def _ask(state: AccountState, market: MarketState, binding: Binding, now_us: int) -> tuple[int, bytes]:
+    """(rows that the strategy wrote, its memory after, packed; empty when unchanged). No rows = it failed, and its memory is as it was."""
+    before = binding.packed or pack(binding.memory)
+    error = "it gave no answer"
+    try:
+        used = binding.targets(binding.params, market.view, market.position, binding.memory, market.out)
+    except Exception as raised:  # noqa: BLE001  a strategy's fault is told and ends nothing but its own market's trading
+        used, error = 0, repr(raised)
+    if used <= 0:
+        binding.memory, binding.packed = unpack(type(binding.memory), before), before
+        if market.frozen != FAULT:
+            market.frozen = FAULT
+            state.tell(now_us, "alert.strategy_fault", "grave", symbol=market.instrument.symbol, strategy=binding.name, error=error)
+        write_band(market.out, 0, 0, 0)
+        return 0, b""
+    binding.packed = pack(binding.memory)
+    return used, b"" if binding.packed == before else binding.packed
 
 
 def risk(state: AccountState, now_us: int) -> list[Event]:
@@ -214,10 +225,11 @@ def _commands(
         elif action.what == PLACE:
             if client_id >= state.ids_end:
                 raise AssertionError("client ids must be reserved before a turn")
-            row = market.out[action.index]
-            commands.append(Place(symbol, client_id, row.side, row.kind, row.flags, row.price_ticks, row.trigger_ticks, action.qty_lots))
-            key = (row.slot, row.generation, row.role, row.side, row.kind, row.flags, row.price_ticks, row.trigger_ticks)
-            attempts.append(Attempted(now_us, symbol, client_id, *key, action.qty_lots, row.qty_lots, expires_us))
+            row, qty = market.out[action.index], action.qty_lots
+            side, kind, flags, price, trigger = row.side, row.kind, row.flags, row.price_ticks, row.trigger_ticks
+            commands.append(Place(symbol, client_id, side, kind, flags, price, trigger, qty))
+            key = (row.slot, row.generation, row.role)
+            attempts.append(Attempted(now_us, symbol, client_id, *key, side, kind, flags, price, trigger, qty, row.qty_lots, expires_us))
             client_id += 1
     return commands, attempts, cancels
 
@@ -305,6 +317,8 @@ def _write_band(market: MarketState, used: int, now_us: int) -> None:
     low, high, wake = head.price_ticks, head.trigger_ticks, head.qty_lots
     for i in range(1, used):
         row = market.out[i]
+        if row.reason <= KEPT_TOLERANCE:
+            continue  # what was placed or rests as wanted holds as long as the strategy says
         if row.reason in BAND_BREAKERS:
             low = high = 0
         elif row.reason == KEPT_SETTLING:
@@ -312,10 +326,8 @@ def _write_band(market: MarketState, used: int, now_us: int) -> None:
     market.band_low, market.band_high, market.wake_us = low, high, wake
 
 
-def _retries(market: MarketState, now_us: int) -> None:
+def _free_slots(market: MarketState, now_us: int) -> None:
     """Free the slots whose wait is over: the time has passed, and the book is newer than the refusal's (or had long enough to be)."""
-    if not market.retrying:
-        return
     shown = market.view.retry_us
     for slot, until in enumerate(market.retry_us):
         if not until:

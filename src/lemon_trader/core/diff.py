@@ -84,7 +84,7 @@ class Scratch:
 
     Attributes:
         row_of_slot: index of the row that wants this slot; 0 = none. Holds for slots that a row or an order of this diff names.
-        kept: per slot, one more than the index of the order of it that is kept: a second one is surplus; 0 = none. Holds likewise.
+        kept: per slot, 1 when an order of it is kept: a second one is surplus. Holds likewise.
     """
 
     row_of_slot: list[int] = ints(SLOTS)
@@ -104,31 +104,34 @@ def keep_order(order: Any, row: Any, open_lots: int, now_us: int) -> int:
     waits `SETTLE_US` after it was sent, so that a price that swings does not cost the place in the queue each time.
     """
     order.figure = 0
-    if order.side != row.side or order.kind != row.kind:
+    kind = row.kind
+    if order.side != row.side or order.kind != kind:
         return CHANGED
-    if row.kind == TRIGGER:
+    if kind == TRIGGER:
         return KEPT  # its generation says when it moves; reduce-only shrinks it, growth never replaces it
-    if row.kind == TAKE:
+    if kind == TAKE:
         return KEPT  # immediate-or-cancel: it ends by itself
     nearer = (order.price_ticks - row.price_ticks) * row.side
     if nearer > row.tolerance_ticks:
         order.figure = nearer
         return NEARER
+    more = order.open_lots - open_lots
     slack = open_lots * row.tolerance_ppm // PPM
-    if order.open_lots > open_lots + slack:
-        order.figure = order.open_lots - open_lots
+    if more > slack:
+        order.figure = more
         return LARGER
-    settling = order.sent_us + SETTLE_US - now_us
     if -nearer > row.tolerance_ticks:
+        settling = order.sent_us + SETTLE_US - now_us
         if settling > 0:
             order.figure = settling
             return KEPT_SETTLING
         order.figure = -nearer
         return FARTHER
-    if order.open_lots < open_lots - slack:
-        order.figure = open_lots - order.open_lots
+    if -more > slack:
+        order.figure = -more
         if row.role == QUOTE:
             return KEPT_SMALLER
+        settling = order.sent_us + SETTLE_US - now_us
         if settling > 0:
             order.figure = settling
             return KEPT_SETTLING
@@ -194,13 +197,17 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
         order = orders[k]
         order.reason = KEPT
         order.figure = 0
-        if claims_coins(order.side, order.kind, order.flags, is_perp):
+        slot = order.slot
+        side = order.side
+        kind = order.kind
+        if claims_coins(side, kind, order.flags, is_perp):
             claimed += order.open_lots
-        if order.kind != TRIGGER and order.price_ticks > 0:
-            if order.side == BUY:
-                high_buy = max(high_buy, order.price_ticks)
-            elif low_sell == 0 or order.price_ticks < low_sell:
-                low_sell = order.price_ticks
+        price = order.price_ticks
+        if price > 0 and kind != TRIGGER:
+            if side == BUY:
+                high_buy = max(high_buy, price)
+            elif low_sell == 0 or price < low_sell:
+                low_sell = price
         cancel = 0
         if order.state == CANCELLING:
             if now_us - order.cancel_us >= AGAIN_US:
@@ -210,27 +217,30 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
         elif order.state == UNKNOWN:
             order.reason = WAIT_END  # the fence resolves it, not the diff
         else:
-            wanted = row_of_slot[order.slot] if 0 <= order.slot < SLOTS else 0
+            wanted = row_of_slot[slot] if 0 <= slot < SLOTS else 0
             if wanted == 0:
-                if order.kind != TAKE or order.role == QUOTE:
+                if kind != TAKE or order.role == QUOTE:
                     cancel = NOT_WANTED
             else:
                 row = out[wanted]
                 if order.generation < row.generation:
-                    if order.kind != TRIGGER or (newest[order.slot] >= row.generation and view.armed[order.slot] > 0):
+                    if kind != TRIGGER or (newest[slot] >= row.generation and view.armed[slot] > 0):
                         cancel = OLD_GENERATION  # the older TRIGGER goes once the newer is armed
                 elif order.generation > row.generation:
                     order.reason = STALE_ROW
                 else:
-                    filled = view.filled[row.slot] if newest[row.slot] == row.generation else 0
-                    why = keep_order(order, row, row.qty_lots - filled, now_us)
-                    if why in (CHANGED, NEARER, FARTHER, LARGER, SMALLER):
+                    is_newest = newest[slot] == row.generation
+                    why = keep_order(order, row, row.qty_lots - view.filled[slot] if is_newest else row.qty_lots, now_us)
+                    if why > KEPT_SMALLER:  # the codes behind it say why an order goes
                         cancel = why
-                    elif order.kind != TRIGGER and kept[order.slot] != 0:
+                    elif kind != TRIGGER and kept[slot] != 0:
                         cancel = SURPLUS
                     else:
                         order.reason = why
-                        kept[order.slot] = k + 1
+                        kept[slot] = 1
+                        if is_newest:
+                            row.reason = why
+                            row.figure = order.figure
         if cancel != 0:
             order.reason = cancel
             action = actions[done]
@@ -246,7 +256,7 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
             continue
         for i in range(1, used):
             row = out[i]
-            if ranks != 1 << rank and claim_rank(row.role) != rank:
+            if row.reason != NONE or (ranks != 1 << rank and claim_rank(row.role) != rank):
                 continue
             slot = row.slot
             generation = newest[slot]
@@ -267,10 +277,6 @@ def diff(out: Any, used: int, orders: Any, count: int, view: Any, position: Any,
                     continue
             elif live_orders[slot] > 0:
                 row.reason = WAIT_END
-                if kept[slot] != 0:
-                    order = orders[kept[slot] - 1]
-                    row.reason = order.reason
-                    row.figure = order.figure
                 continue
             filled = view.filled[slot] if generation == row.generation else 0
             qty = row.qty_lots - filled

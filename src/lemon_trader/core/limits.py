@@ -114,22 +114,25 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
     sells = 0
     buys_cost = 0
     sells_worth = 0
+    tick_lot_atoms = view.tick_lot_atoms
     for k in range(count):
         order = orders[k]
         if order.kind == TRIGGER:
             continue  # reduce-only: it can only shrink what is held
-        worth = order.open_lots * order.price_ticks * view.tick_lot_atoms
+        open_lots = order.open_lots
+        worth = open_lots * order.price_ticks * tick_lot_atoms
         if order.side == BUY:
-            buys += order.open_lots
+            buys += open_lots
             buys_cost += worth
         else:
-            sells += order.open_lots
+            sells += open_lots
             sells_worth += worth
     resting = count
     tokens = limits.rate_tokens
     left = 0
     is_perp = view.is_perp
-    tick_lot_atoms = view.tick_lot_atoms
+    lots = position.lots
+    masks = limits.mode != ACTIVE or limits.exit_masked != 0
     opens_nothing = view.fresh == 0 or view.may_open == 0
     edge = 0  # of the side and kind of row seen last
     edge_of = 0
@@ -139,67 +142,72 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
             left += 1
             continue
         row = out[action.index]
+        side = row.side
+        kind = row.kind
         closing = is_closing(row.role)
         qty = action.qty_lots
-        price = row.trigger_ticks if row.kind == TRIGGER else row.price_ticks
+        price = row.trigger_ticks if kind == TRIGGER else row.price_ticks
         notional = qty * price * tick_lot_atoms
         why = NONE
         figure = 0
-        if is_masked(row.role, limits.mode, limits.exit_masked):
+        if masks and is_masked(row.role, limits.mode, limits.exit_masked):
             why = MASKED
             figure = limits.mode
-        elif not closing and opens_nothing:
+        elif closing:
+            if tokens < RATE_UNIT:
+                why = LIMIT_RATE
+        elif opens_nothing:
             why = MISSING_INPUT
-        elif limits.order_lots_max > 0 and qty > limits.order_lots_max and not closing:
+        elif 0 < limits.order_lots_max < qty:
             why = LIMIT_QTY
             figure = limits.order_lots_max
-        elif limits.order_notional_max > 0 and notional > limits.order_notional_max and not closing:
+        elif 0 < limits.order_notional_max < notional:
             why = LIMIT_NOTIONAL
             figure = notional
-        elif resting >= limits.orders_max and not closing:
+        elif resting >= limits.orders_max:
             why = LIMIT_ORDERS
             figure = resting
-        elif tokens < RATE_UNIT or (not closing and tokens < RATE_UNIT + limits.rate_reserve):
+        elif tokens < RATE_UNIT + limits.rate_reserve:
             why = LIMIT_RATE
             figure = tokens // RATE_UNIT
-        if why == NONE and row.kind != TRIGGER:
-            if edge_of != row.side * (1 + closing):
-                edge_of = row.side * (1 + closing)
-                edge = collar_ticks(view, row.side, limits.exit_collar_ppm if closing else limits.collar_ppm)
-            if edge == 0 and row.kind == TAKE:
+        if why == NONE and kind != TRIGGER:
+            if edge_of != side * (1 + closing):
+                edge_of = side * (1 + closing)
+                edge = collar_ticks(view, side, limits.exit_collar_ppm if closing else limits.collar_ppm)
+            if edge == 0 and kind == TAKE:
                 why = MISSING_INPUT
-            elif edge > 0 and (row.price_ticks - edge) * row.side > 0:
+            elif edge > 0 and (price - edge) * side > 0:
                 why = LIMIT_COLLAR
                 figure = edge
-            elif view.low_ticks > 0 and row.price_ticks < view.low_ticks:
+            elif price < view.low_ticks:
                 why = OUT_OF_BAND
                 figure = view.low_ticks
-            elif view.high_ticks > 0 and row.price_ticks > view.high_ticks:
+            elif 0 < view.high_ticks < price:
                 why = OUT_OF_BAND
                 figure = view.high_ticks
         if why == NONE and not closing:
-            if row.side == BUY:
-                long_after = position.lots + buys + qty
+            if side == BUY:
+                long_after = lots + buys + qty
                 at_risk = (long_after if is_perp or long_after > 0 else qty) * price * tick_lot_atoms
-                held = position.cost_atoms if position.lots > 0 or not is_perp else 0
+                held = position.cost_atoms if lots > 0 or not is_perp else 0
                 spent = held + buys_cost + notional
                 opens = long_after > 0
             else:
-                short_after = sells + qty - position.lots
+                short_after = sells + qty - lots
                 at_risk = short_after * price * tick_lot_atoms
-                held = position.cost_atoms if position.lots < 0 else 0
+                held = position.cost_atoms if lots < 0 else 0
                 spent = held + sells_worth + notional
-                if position.lots > 0:  # what is held is sold first: only the rest opens a short
-                    spent -= position.lots * price * tick_lot_atoms
+                if lots > 0:  # what is held is sold first: only the rest opens a short
+                    spent -= lots * price * tick_lot_atoms
                 opens = is_perp == 1 and short_after > 0
             if opens:
-                if limits.position_notional_max > 0 and at_risk > limits.position_notional_max:
+                if 0 < limits.position_notional_max < at_risk:
                     why = LIMIT_POSITION
                     figure = at_risk
-                elif limits.budget_atoms > 0 and spent > limits.budget_atoms:
+                elif 0 < limits.budget_atoms < spent:
                     why = LIMIT_BUDGET
                     figure = spent
-                elif row.side == BUY and not is_perp and notional > position.free_quote_atoms:
+                elif side == BUY and not is_perp and notional > position.free_quote_atoms:
                     why = WAIT_FUNDS
                     figure = position.free_quote_atoms
         if why != NONE:
@@ -212,8 +220,8 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
         tokens -= RATE_UNIT
         resting += 1
         left += 1
-        if row.kind != TRIGGER:
-            if row.side == BUY:
+        if kind != TRIGGER:
+            if side == BUY:
                 buys += qty
                 buys_cost += notional
                 position.free_quote_atoms -= notional

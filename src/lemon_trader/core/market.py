@@ -31,7 +31,8 @@ class Binding:
     Attributes:
         name: of the strategy, as the catalogue has it.
         targets: its decision.
-        params / memory: its records; `spare` receives a copy of memory for each call.
+        params / memory: its records. Memory is what the last turn left; a call that fails leaves it as it was.
+        packed: memory as of the last call, as the journal has it; empty before the first.
         features: `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; the incremental function that every carrier calls.
     """
 
@@ -39,9 +40,9 @@ class Binding:
     targets: Callable[[Any, View, Position, Any, list[Row]], int]
     params: Any
     memory: Any
-    spare: Any
     features: Callable[[int, int, int], tuple[int, int]]
     budget_atoms: int
+    packed: bytes = b""
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class MarketState:
     Attributes:
         memory_bytes: the strategy's memory as journalled, until a binding takes it.
         slots_seen: `orders.changes` as of which the view's slots were filled.
+        bounded: last price, mark and instrument by which the view's price bounds were reckoned.
         retry_book: per slot, the book's update id that a retry must be newer than.
         asked: 1 when something happened that a decision must look at.
         band_low / band_high / wake_us: where and until when the last answer holds.
@@ -80,6 +82,7 @@ class MarketState:
     memory_bytes: bytes = b""
     rows_used: int = 1
     slots_seen: int = 0
+    bounded: tuple[int, int, Instrument] | None = None
     asked: bool = True
     band_low: int = 0
     band_high: int = 0

@@ -221,15 +221,6 @@ def dtype_of(record: type) -> Any:
     return np.dtype([(f.name, shape(f.metadata.get("length"))) for f in fields(record)], align=True)
 
 
-def copy_into(source: R, target: R) -> None:
-    """Make `target` equal to `source`, field by field, keeping the target's own lists."""
-    numbers, runs = _names(type(source))
-    for name in numbers:
-        setattr(target, name, getattr(source, name))
-    for name in runs:
-        getattr(target, name)[:] = getattr(source, name)
-
-
 def as_row(record: Any) -> tuple[Any, ...]:
     """The record's values in field order, lists as tuples: what is compared."""
     return tuple(tuple(v) if type(v) is list else v for v in _getter(type(record))(record))
@@ -247,23 +238,14 @@ def unpack(kind: type[R], data: bytes) -> R:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
-_NAMES: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
 _GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
-
-
-def _names(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the fields that are one number, and of those that are a run of them."""
-    names = _NAMES.get(kind)
-    if names is None:
-        runs = tuple(f.name for f in fields(kind) if "length" in f.metadata)
-        names = _NAMES[kind] = tuple(f.name for f in fields(kind) if f.name not in runs), runs
-    return names
 
 
 def _getter(kind: type) -> Callable[[Any], tuple[Any, ...]]:
     getter = _GETTERS.get(kind)
     if getter is None:
         names = tuple(f.name for f in fields(kind))
-        many = attrgetter(*names)
-        getter = _GETTERS[kind] = many if len(names) > 1 else lambda record: (many(record),)
+        # attrgetter wants at least one name, and gives no tuple for one.
+        getter = attrgetter(*names) if len(names) > 1 else lambda record: tuple(getattr(record, name) for name in names)
+        _GETTERS[kind] = getter
     return getter
