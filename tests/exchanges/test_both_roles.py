@@ -138,6 +138,9 @@ def states(draw):
         trigger_ticks=draw(TICKS) if trigger else 0, trigger_lots=draw(LOTS) if trigger and not share else 0,
         trigger_ppm=1_000_000 if trigger and share else 0, trigger_by="MarkPrice" if trigger else None, triggered_us=None,
         created_us=draw(MOMENT),
+        slippage_ticks=None,
+        slippage_ppm=None,
+        attached=None,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from lemon_trader.matching.effects import (
     TouchChanged,
     Traded,
 )
-from lemon_trader.matching.orders import NewOrder, OrderType, Reason, Refused, SelfTrade, Status, TimeInForce, TriggerBy
+from lemon_trader.matching.orders import Attached, Leg, NewOrder, OrderType, Reason, Refused, SelfTrade, Status, TimeInForce, TriggerBy
 from lemon_trader.matching.rules import Rules
 
 TIMES = (*TimeInForce, *[TimeInForce.GTC] * 4)
@@ -29,6 +29,8 @@ sides = st.sampled_from([BUY, SELL])
 names = st.sampled_from(NAMES)
 prices = st.integers(97, 103).map(lambda n: n * 100)
 lots = st.integers(1, 400)
+legs = st.none() | st.builds(Leg, prices, st.just(0) | prices, st.none() | st.sampled_from(list(TriggerBy)))
+pairs = st.none() | st.builds(Attached, legs, legs)
 
 
 class AnySequence(RuleBasedStateMachine):
@@ -36,7 +38,10 @@ class AnySequence(RuleBasedStateMachine):
 
     @initialize(delay=st.sampled_from([0, 0, 100]), partial=st.sampled_from([Status.EXPIRED, Status.PARTIALLY_FILLED]), keeps=st.booleans())
     def begin(self, delay, partial, keeps):
-        rules = Rules(taker_delay_us=delay, funding_interval_us=5_000, partial_market_status=partial, child_keeps_client_id=keeps)
+        rules = Rules(
+            taker_delay_us=delay, funding_interval_us=5_000, partial_market_status=partial, child_keeps_client_id=keeps,
+            max_triggers=8 if keeps else 20, attached_arms="end" if keeps else "fill", post_only_rejection_events=keeps,
+        )  # fmt: skip
         bounds = {"impact_low_ppm": 970_000, "impact_high_ppm": 1_030_000, "low_ppm": 900_000, "high_ppm": 1_100_000}
         self.exchange = Exchange([spot(**bounds), perp(**bounds)], rules)
         self.exchange.open_account("ann", {"USDC": 5_000 * UNIT, "SOL": 50 * UNIT})
@@ -82,23 +87,24 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(
         name=names, symbol=symbols, side=sides, lots=lots, ticks=prices, tif=st.sampled_from(list(TimeInForce)),
-        post_only=st.booleans(), reduce_only=st.booleans(), mode=st.sampled_from(list(SelfTrade)),
+        post_only=st.booleans(), reduce_only=st.booleans(), mode=st.sampled_from(list(SelfTrade)), pair=pairs,
     )  # fmt: skip
-    def place_limit(self, name, symbol, side, lots, ticks, tif, post_only, reduce_only, mode):
+    def place_limit(self, name, symbol, side, lots, ticks, tif, post_only, reduce_only, mode, pair=None):
         self.client_id += 1
         self.place(name, NewOrder(
             symbol=symbol, side=side, lots=lots, ticks=ticks, time_in_force=TimeInForce.GTC if post_only else tif, post_only=post_only,
-            reduce_only=reduce_only and symbol == PERP, self_trade=mode, client_id=self.client_id % 50,
+            reduce_only=reduce_only and symbol == PERP, self_trade=mode, client_id=self.client_id % 50, attached=pair,
         ))  # fmt: skip
 
     @rule(
         name=names, symbol=symbols, side=sides, lots=lots, by_quote=st.booleans(), reduce_only=st.booleans(),
-        mode=st.sampled_from(list(SelfTrade)), tif=st.sampled_from(list(TimeInForce)), slip=st.sampled_from([None, 100]),
+        mode=st.sampled_from(list(SelfTrade)), tif=st.sampled_from(list(TimeInForce)), slip=st.sampled_from([None, 100]), pair=pairs,
     )  # fmt: skip
-    def place_market(self, name, symbol, side, lots, by_quote, reduce_only, mode, tif, slip):
+    def place_market(self, name, symbol, side, lots, by_quote, reduce_only, mode, tif, slip, pair=None):
         self.place(name, NewOrder(
             symbol=symbol, side=side, order_type=OrderType.MARKET, lots=0 if by_quote else lots, time_in_force=tif,
             quote_atoms=lots * UNIT if by_quote else 0, reduce_only=reduce_only and symbol == PERP, self_trade=mode, slippage_ticks=slip,
+            attached=pair,
         ))  # fmt: skip
 
     @rule(
@@ -294,6 +300,9 @@ def test_a_long_life_of_an_exchange_keeps_every_invariant(seed):
     assert {Reason.SELF_TRADE_PREVENTION, Reason.REDUCE_ONLY_NOT_REDUCED, Reason.STOP_WITHOUT_POSITION, Reason.LIQUIDATION} <= kinds
 
 
+PAIRS = (None, None, Attached(Leg(10_200), Leg(9_800)), Attached(None, Leg(9_700, 9_600, TriggerBy.LAST)))
+
+
 def act(life: AnySequence, chance: Random) -> None:
     """One act, small moves near the touch more often than the rest."""
     name, symbol, side = chance.choice(NAMES), chance.choice([SPOT, PERP, PERP]), chance.choice([BUY, SELL])
@@ -302,12 +311,12 @@ def act(life: AnySequence, chance: Random) -> None:
         case 0 | 1 | 2:
             life.place_limit(
                 name, symbol, side, lots, 100 * (100 - side * chance.randint(-1, 3)), chance.choice(TIMES),
-                chance.random() < 0.3, chance.random() < 0.3, chance.choice(list(SelfTrade)),
+                chance.random() < 0.3, chance.random() < 0.3, chance.choice(list(SelfTrade)), chance.choice(PAIRS),
             )  # fmt: skip
         case 3:
             life.place_market(
                 name, symbol, side, lots, chance.random() < 0.3, chance.random() < 0.3, chance.choice(list(SelfTrade)),
-                chance.choice(list(TimeInForce)), chance.choice([None, 100]),
+                chance.choice(list(TimeInForce)), chance.choice([None, 100]), chance.choice(PAIRS),
             )  # fmt: skip
         case 4:
             life.place_trigger(

@@ -36,7 +36,8 @@ class Account:
         self._exposed: dict[str, list[int]] = {}  # symbol -> lots of risk-taking open orders, [buys, sells]
         self._reducing: dict[str, dict[int, OrderState]] = {}  # symbol -> resting reduce-only orders
         self._client_ids: dict[int, int] = {}  # client id -> order id
-        self._forgets_client_ids = rules.client_id_rule == "live"
+        self._forgets_client_ids = rules.client_id_rule != "forever"
+        self._shares_client_ids = rules.client_id_rule == "none"
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Account:
 
     def knows_client_id(self, client_id: int) -> bool:
         """True when the exchange's rule forbids this client id for a new order."""
-        return client_id in self._client_ids
+        return client_id in self._client_ids and not self._shares_client_ids
 
     def forget_orders(self, before_us: int) -> None:
         """Drop rows of orders that ended before this moment: a life of weeks does not keep each of them."""
@@ -106,8 +107,11 @@ class Account:
     def end(self, order: OrderState) -> None:
         """An order is over."""
         del self.live[order.order_id]
-        if order.client_id is not None and self._forgets_client_ids:
+        if order.client_id is not None and self._forgets_client_ids and self._client_ids.get(order.client_id) == order.order_id:
             del self._client_ids[order.client_id]
+            if self._shares_client_ids:
+                same = (other for other in self.live.values() if other.client_id == order.client_id)
+                self._client_ids |= {other.client_id: other.order_id for other in same if other.client_id is not None}
         if order.reduce_only:
             self._reducing.get(order.symbol, {}).pop(order.order_id, None)
         self.order_history.append(order)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
+from lemon_trader.matching.brackets import triggers_of
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import cost_atoms, reducible_lots
-from lemon_trader.matching.orders import Code, NewOrder, OrderType, Reason, Refused, TimeInForce
+from lemon_trader.matching.orders import Attached, Code, NewOrder, OrderType, Reason, Refused, TimeInForce
 from lemon_trader.matching.rules import Rules
 
 
@@ -30,8 +31,13 @@ def check_terms(new: NewOrder, account: Account, listing: Listing, rules: Rules,
         raise Refused(Code.INVALID_ORDER, "Reduce only orders exist on futures markets only")
     _check_quantity(new, listing)
     _check_price(new, listing)
+    if new.attached is not None:
+        _check_attached(new.attached, listing)
     if is_child:
         return
+    if new.trigger_ticks and rules.max_triggers and triggers_of(account, new.symbol) >= rules.max_triggers:
+        text = f"Too many stop orders per position: the limit of {rules.max_triggers} is reached"
+        raise Refused(Code.ORDER_LIMIT, text, Reason.MAX_STOP_ORDERS_PER_POSITION)
     if new.client_id is not None and account.knows_client_id(new.client_id):
         raise Refused(Code.INVALID_ORDER, f"Order with client ID already exists: {new.client_id}")
     if rules.max_open_orders:
@@ -148,6 +154,17 @@ def _check_price(new: NewOrder, listing: Listing) -> None:
         raise Refused(Code.INVALID_PRICE, "Price is too far from the last active price", Reason.PRICE_OUT_OF_BOUNDS)
     if _is_outside(new.ticks, listing.mark_ticks, instrument.band_low_ppm, instrument.band_high_ppm):
         raise Refused(Code.INVALID_PRICE, "Price is too far from the mean mark price", Reason.PRICE_OUT_OF_BOUNDS)
+
+
+def _check_attached(attached: Attached, listing: Listing) -> None:
+    """What an order brings along keeps to the grid and the market's outer bounds."""
+    low, high, step = listing.instrument.min_ticks, listing.instrument.max_ticks, listing.price_step
+    for leg in (attached.take_profit, attached.stop_loss):
+        if leg is None:
+            continue
+        for ticks in (leg.trigger_ticks, leg.limit_ticks or leg.trigger_ticks):
+            if ticks < low or (high and ticks > high) or ticks % step:
+                raise Refused(Code.INVALID_PRICE, "Take profit or stop loss price is out of bounds", Reason.INVALID_PRICE)
 
 
 def _is_outside(ticks: int, around_ticks: int, low_ppm: int, high_ppm: int) -> bool:

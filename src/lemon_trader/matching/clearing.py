@@ -37,6 +37,7 @@ class Clearing:
 
     Attributes:
         outside, fees, funding, insurance: counter-accounts, atoms by asset; `outside` and `funding` may be negative.
+        bracketed: orders that bring triggers along and have filled since somebody looked.
         unsettled: accounts whose margin must be looked at before the present act is over.
     """
 
@@ -47,6 +48,7 @@ class Clearing:
         self.funding: dict[str, int] = {}
         self.insurance: dict[str, int] = {}
         self.unsettled: dict[str, None] = {}
+        self.bracketed: dict[int, OrderState] = {}
         self._deposits: dict[str, int] = {}
         self._rules = rules
         self._effects = effects
@@ -115,6 +117,8 @@ class Clearing:
         self.release(order, self._listings[order.symbol].instrument)
         self.accounts[order.account].end(order)
         self.changed(order, kind, at_us)
+        if order.attached is not None:
+            self.bracketed[order.order_id] = order
 
     def fill(self, order: OrderState, listing: Listing, ticks: int, lots: int, trade_id: int, at_us: int, *, is_maker: bool) -> None:
         """Settle one side of a trade for an account: order, lock, balances, fee, position, ledger rows, effects."""
@@ -150,6 +154,8 @@ class Clearing:
             is_maker=is_maker, origin=order.origin, at_us=at_us,
         )  # fmt: skip
         account.fills.append(row)
+        if order.attached is not None:
+            self.bracketed[order.order_id] = order
         self.changed(order, Change.FILLED, at_us, row)
         self._effects.extend(moves)
         if not order.open_lots:

@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.admission import check_maker, check_means, check_reduces, check_terms
+from lemon_trader.matching.brackets import Brackets
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.effects import Change
 from lemon_trader.matching.listing import Listing
@@ -43,6 +44,7 @@ class Desk:
         self._settlement = settlement
         self._clearing = clearing
         self._matcher = matcher
+        self._brackets = Brackets(rules, clearing, matcher)
         self._waiting: list[tuple[int, int, OrderState]] = []  # heap of (due, id, order) that wait out the taker delay
 
     @property
@@ -56,10 +58,23 @@ class Desk:
             check_terms(new, owner, listing, self._rules)
             order = self._arm(new, owner, listing, now)
         else:
-            quote = self._admit(new, owner, listing)
+            try:
+                quote = self._admit(new, owner, listing)
+            except Refused as refused:
+                if refused.reason is Reason.POST_ONLY_TAKER and self._rules.post_only_rejection_events:
+                    self._reject(new, owner, listing, now)
+                raise
             order = self._enter(new, owner, listing, quote, now)
         self.act(listing)
         return order
+
+    def _reject(self, new: NewOrder, owner: Account, listing: Listing, now: int) -> None:
+        """Let stream and history tell of a post-only order that is refused."""
+        order = self._order(new, owner, Status.NEW, now)
+        owner.begin(order)
+        self._clearing.changed(order, Change.ACCEPTED, now)
+        self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, Reason.POST_ONLY_TAKER)
+        self.act(listing)
 
     def close_out(self, owner: Account, listing: Listing, now: int) -> None:
         """Close a position against the book by an order of the exchange's own, at any price."""
@@ -125,6 +140,10 @@ class Desk:
 
     def fire(self, trigger: OrderState, listing: Listing, now: int) -> None:
         """Turn a trigger whose price has come into a child order, or fail it."""
+        if trigger.status is not Status.TRIGGER_PENDING:
+            return  # the other one of its pair fired on the same price
+        assert trigger.trigger_by is not None
+        listing.triggers[trigger.trigger_by].ended()
         owner = self._clearing.accounts[trigger.account]
         trigger.triggered_us = now
         try:
@@ -136,6 +155,18 @@ class Desk:
             return
         self._clearing.end(trigger, Status.TRIGGERED, Change.TRIGGERED, now)
         self._enter(new, owner, listing, quote, now, parent=trigger)
+        sibling = owner.live.get(trigger.sibling_id) if trigger.sibling_id is not None else None
+        if sibling is not None and sibling.status is Status.TRIGGER_PENDING:
+            self.withdraw(sibling, listing, Status.CANCELLED, Change.CANCELLED, None, now)
+
+    def arm_attached(self, now: int) -> None:
+        """Arm what orders bring along that have filled since the last call."""
+        bracketed = self._clearing.bracketed
+        while bracketed:
+            _, parent = bracketed.popitem()
+            listing = self._listings[parent.symbol]
+            self._brackets.follow(parent, self._clearing.accounts[parent.account], listing, now)
+            self.act(listing)
 
     def _child(self, trigger: OrderState, owner: Account, listing: Listing) -> NewOrder:
         """The order that a fired trigger stands for. A share is of the position on perpetuals, of the available balance on spot."""
@@ -155,11 +186,15 @@ class Desk:
                 lots = share // instrument.notional_atoms(trigger.ticks, 1)
             else:
                 quote_atoms = share
+        elif trigger.related_id is not None and trigger.side == SELL and not instrument.is_perp:
+            # What an attached trigger sells was bought less its fee.
+            lots = min(lots, spendable_atoms(owner, self._listings, self._settlement, instrument.base) // instrument.lot_atoms)
         lots -= lots % listing.lot_step
         return NewOrder(
             symbol=trigger.symbol, side=trigger.side, order_type=trigger.order_type, lots=lots, quote_atoms=quote_atoms,
             ticks=trigger.ticks, time_in_force=trigger.time_in_force, post_only=trigger.post_only, reduce_only=reduce_only,
             client_id=trigger.client_id if self._rules.child_keeps_client_id else None, self_trade=trigger.self_trade,
+            attached=trigger.attached,
             slippage_ticks=trigger.slippage_ticks, slippage_ppm=trigger.slippage_ppm,
         )  # fmt: skip
 
@@ -170,6 +205,7 @@ class Desk:
             reduce_only=new.reduce_only, client_id=new.client_id, self_trade=new.self_trade or self._rules.default_self_trade,
             trigger_ticks=new.trigger_ticks, trigger_lots=new.trigger_lots, trigger_ppm=new.trigger_ppm, trigger_by=new.trigger_by,
             slippage_ticks=new.slippage_ticks, slippage_ppm=new.slippage_ppm, origin=origin, status=status, created_us=now, updated_us=now,
+            attached=new.attached,
         )  # fmt: skip
 
     def withdraw(self, order: OrderState, listing: Listing, status: Status, kind: Change, reason: Reason | None, now: int) -> None:

@@ -106,7 +106,12 @@ class Exchange:
         """Place an order and give back what became of it, immediate fills included. Raises Refused, and then no order exists."""
         now = self._begin(now_us)
         owner, listing = self.accounts[account], self._listing(new.symbol)
-        order = self._desk.place(new, owner, listing, now)
+        try:
+            order = self._desk.place(new, owner, listing, now)
+        except Refused:
+            if self._desk.acted:
+                self._finish(now)
+            raise
         self._finish(now)
         return copy(order)
 
@@ -414,10 +419,14 @@ class Exchange:
             while acted:
                 _, listing = acted.popitem()
                 listing.publish(self.effects, now)
+                if self._clearing.bracketed:
+                    self._desk.arm_attached(now)
                 if not listing.mark_ticks and listing.holders:  # valued by trades as long as no mark is known
                     unsettled.update(dict.fromkeys(listing.holders))
                 for trigger in listing.due_triggers():
                     self._desk.fire(trigger, listing, now)
+                    if self._clearing.bracketed:
+                        self._desk.arm_attached(now)
                     listing.publish(self.effects, now)
             while unsettled:
                 name, _ = unsettled.popitem()

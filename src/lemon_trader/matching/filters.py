@@ -63,6 +63,7 @@ def refine_order(order: OrderState, ticks_by: int, lots_by: int) -> None:
     order.executed_lots *= lots_by
     order.exposed_lots *= lots_by
     order.trigger_lots *= lots_by
+    order.covered_lots *= lots_by
     if order.slippage_ticks is not None:
         order.slippage_ticks *= ticks_by
     if order.attached is not None:

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     INVALID_PRICE = "InvalidPrice"
     INVALID_QUANTITY = "InvalidQuantity"
     LIQUIDATION = "Liquidation"
+    MAX_STOP_ORDERS_PER_POSITION = "MaxStopOrdersPerPosition"
     POST_ONLY_MODE = "PostOnlyMode"
     POST_ONLY_TAKER = "PostOnlyTaker"
     PRICE_IMPACT = "PriceImpact"
@@ -189,7 +190,9 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
         created_us / updated_us: entry, and last change.
         triggered_us: when the trigger fired; on the child as well. None otherwise.
         related_id: of a child, its trigger's id; of an attached trigger, its parent's.
-        attached: what it brings along; None once that is armed.
+        attached: the take-profit and stop-loss it brings along; `attached_ids` are their orders once they are armed, for `covered_lots`
+            of what this order has filled.
+        sibling_id: of one of an armed pair, the other: it ends when this one fires.
         reason: set with EXPIRED and TRIGGER_FAILED.
     """
 
@@ -224,6 +227,9 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
     related_id: int | None = None
     reason: Reason | None = None
     attached: Attached | None = None
+    attached_ids: tuple[int, ...] = ()
+    covered_lots: int = 0
+    sibling_id: int | None = None
 
     @property
     def open_lots(self) -> int:

@@ -42,7 +42,7 @@ class TriggerBook:
             heapify(self._falling)
 
     def ended(self) -> None:
-        """Count one trigger that was cancelled; its entry goes when it surfaces or the heaps are rebuilt."""
+        """Count one trigger that fired or was cancelled; the latter's entry goes when it surfaces or the heaps are rebuilt."""
         self._live -= 1
 
     def refine(self, ticks_by: int) -> None:
@@ -64,7 +64,6 @@ class TriggerBook:
         while self._falling and -self._falling[0][0] >= low_ticks:
             fired.append(heappop(self._falling)[2])
         fired = [order for order in fired if order.status is Status.TRIGGER_PENDING]
-        self._live -= len(fired)
         fired.sort(key=_age)
         return fired
 

@@ -14,7 +14,16 @@ from lemon_trader.exchanges.backpack.server_account import (
     order_row,
     position_row,
 )
-from lemon_trader.exchanges.backpack.server_orders import OrderName, OrderWords, atoms_of, read_cancel_all, read_name, read_order, ticks_of
+from lemon_trader.exchanges.backpack.server_orders import (
+    LegWords,
+    OrderName,
+    OrderWords,
+    atoms_of,
+    read_cancel_all,
+    read_name,
+    read_order,
+    ticks_of,
+)
 from lemon_trader.exchanges.backpack.server_public import CHAINS
 from lemon_trader.exchanges.backpack.words import (
     INVALID_CLIENT_REQUEST,
@@ -24,7 +33,7 @@ from lemon_trader.exchanges.backpack.words import (
     SAYS_NOT_FOUND,
     SIDES,
 )
-from lemon_trader.matching.orders import NewOrder, OrderState, OrderType, Refused, SelfTrade, TimeInForce, TriggerBy
+from lemon_trader.matching.orders import Attached, Leg, NewOrder, OrderState, OrderType, Refused, SelfTrade, TimeInForce, TriggerBy
 from lemon_trader.sandbox.desk import Answer, Call, Desk
 
 Json = dict[str, Any]
@@ -252,7 +261,18 @@ def _new(desk: Desk, words: OrderWords) -> NewOrder:
         trigger_by=TriggerBy(words.trigger_by) if words.trigger_by else None,
         slippage_ticks=None if words.slippage_ticks is None else words.slippage_ticks * tick,
         slippage_ppm=words.slippage_ppm,
+        attached=Attached(_leg(words.take_profit, tick), _leg(words.stop_loss, tick)) if words.take_profit or words.stop_loss else None,
+        auto_lend=words.auto_lend,
+        auto_lend_redeem=words.auto_lend_redeem,
+        auto_borrow=words.auto_borrow,
+        auto_borrow_repay=words.auto_borrow_repay,
     )
+
+
+def _leg(leg: LegWords | None, tick: int) -> Leg | None:
+    if leg is None:
+        return None
+    return Leg(leg.trigger_ticks * tick, leg.limit_ticks * tick, TriggerBy(leg.by) if leg.by else None)
 
 
 def _row(desk: Desk, order: OrderState) -> Json:

@@ -7,7 +7,7 @@ import msgspec
 
 from lemon_trader.core.instrument import Instrument, atoms_text
 from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_MS
-from lemon_trader.exchanges.backpack.server_facts import EndedPosition, Execution, FundingPaid, Held, Order
+from lemon_trader.exchanges.backpack.server_facts import EndedPosition, Execution, FundingPaid, Held, Leg, Order
 from lemon_trader.exchanges.backpack.server_public import bps_text, margin_function, ppm_text
 from lemon_trader.exchanges.backpack.times import iso_of_us
 from lemon_trader.exchanges.backpack.words import LIMIT, SIDE_WORDS, USER
@@ -50,19 +50,27 @@ def order_row(order: Order, market: Instrument) -> Json:
         "triggerPrice": market.price_text(order.trigger_ticks) if order.trigger_ticks else None,
         "triggerQuantity": trigger_quantity_text(order, market),
         "triggeredAt": None if order.triggered_us is None else order.triggered_us // US_PER_MS,
-        "takeProfitTriggerPrice": None,
-        "takeProfitLimitPrice": None,
-        "takeProfitTriggerBy": None,
-        "stopLossTriggerPrice": None,
-        "stopLossLimitPrice": None,
-        "stopLossTriggerBy": None,
+        **_leg("takeProfit", None if order.attached is None else order.attached.take_profit, market),
+        **_leg("stopLoss", None if order.attached is None else order.attached.stop_loss, market),
     }
     if order.order_type == LIMIT:
         row["price"] = market.price_text(order.ticks)
         row["postOnly"] = order.post_only
     else:
         row["quoteQuantity"] = atoms_text(order.quote_atoms) if order.quote_atoms else None
+        if order.slippage_ticks is not None:
+            row |= {"slippageTolerance": str(order.slippage_ticks), "slippageToleranceType": "TickSize"}
+        elif order.slippage_ppm is not None:
+            row |= {"slippageTolerance": ppm_text(order.slippage_ppm * 100), "slippageToleranceType": "Percent"}
     return row
+
+
+def _leg(name: str, leg: Leg | None, market: Instrument) -> Json:
+    return {
+        f"{name}TriggerPrice": market.price_text(leg.trigger_ticks) if leg is not None else None,
+        f"{name}LimitPrice": market.price_text(leg.limit_ticks) if leg is not None and leg.limit_ticks else None,
+        f"{name}TriggerBy": leg.trigger_by if leg is not None else None,
+    }
 
 
 def order_history_row(order: Order, market: Instrument) -> Json:

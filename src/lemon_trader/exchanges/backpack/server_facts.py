@@ -7,6 +7,26 @@ Structural: the matching room's records fit as they are, and neither room import
 from typing import Protocol
 
 
+class Leg(Protocol):
+    """One of an attached pair; a limit of 0 = a market order."""
+
+    @property
+    def trigger_ticks(self) -> int: ...
+    @property
+    def limit_ticks(self) -> int: ...
+    @property
+    def trigger_by(self) -> str | None: ...
+
+
+class Attached(Protocol):
+    """Take-profit and stop-loss that an order brings along."""
+
+    @property
+    def take_profit(self) -> Leg | None: ...
+    @property
+    def stop_loss(self) -> Leg | None: ...
+
+
 class Order(Protocol):
     """An order. Enumerations are texts in the venue's spelling; ids are numbers, printed as decimal text."""
 
@@ -58,6 +78,12 @@ class Order(Protocol):
     def triggered_us(self) -> int | None: ...
     @property
     def created_us(self) -> int: ...
+    @property
+    def slippage_ticks(self) -> int | None: ...
+    @property
+    def slippage_ppm(self) -> int | None: ...
+    @property
+    def attached(self) -> Attached | None: ...
 
 
 class Execution(Protocol):

@@ -31,11 +31,17 @@ from lemon_trader.exchanges.backpack.words import (
     TRIGGERS_BY,
 )
 
-ATTACHED: Final = ("takeProfitTriggerPrice", "takeProfitLimitPrice", "stopLossTriggerPrice", "stopLossLimitPrice")
-
 _PLACE: Final = "OrderExecutePayload"
 _CANCEL: Final = "OrderCancelPayload"
 _CANCEL_ALL: Final = "OrderCancelAllPayload"
+
+
+class LegWords(msgspec.Struct, frozen=True, gc=False):
+    """A take-profit or stop-loss that an order brings along; `limit_ticks` 0 = a market order, `by` "" = none was named."""
+
+    trigger_ticks: int
+    limit_ticks: int
+    by: str
 
 
 class OrderWords(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +58,8 @@ class OrderWords(msgspec.Struct, frozen=True, gc=False):
         trigger_ppm: quantity of a trigger order as a share of the position, ppm; else 0.
         trigger_by: "" when the client named no price to watch.
         slippage_ticks / slippage_ppm: of a market order, how far from the touch it may reach; at most one is given.
+        take_profit, stop_loss: what the order brings along.
+        auto_lend .. auto_borrow_repay: what a spot order may do with lent and borrowed coins.
     """
 
     symbol: str
@@ -71,6 +79,12 @@ class OrderWords(msgspec.Struct, frozen=True, gc=False):
     trigger_by: str = ""
     slippage_ticks: int | None = None
     slippage_ppm: int | None = None
+    take_profit: LegWords | None = None
+    stop_loss: LegWords | None = None
+    auto_lend: bool = False
+    auto_lend_redeem: bool = False
+    auto_borrow: bool = False
+    auto_borrow_repay: bool = False
 
 
 class OrderName(msgspec.Struct, frozen=True, gc=False):
@@ -98,12 +112,8 @@ def read_order(body: Params, markets: Mapping[str, Instrument]) -> OrderWords:
     price, quantity, quote = (fields.number(name) for name in ("price", "quantity", "quoteQuantity"))
     trigger_price, trigger_quantity = fields.number("triggerPrice"), fields.trigger_quantity()
     trigger_by = fields.word("triggerBy", "TriggerBy", TRIGGERS_BY, "")
-    for name in ("autoLend", "autoLendRedeem", "autoBorrow", "autoBorrowRepay"):
-        fields.flag(name)
-    if any(body.get(name) is not None for name in ATTACHED):
-        raise Refusal(
-            400, "NOT_IMPLEMENTED", "Attached take profit and stop loss are not implemented by this exchange; send trigger orders"
-        )
+    auto = [fields.flag(name) for name in ("autoLend", "autoLendRedeem", "autoBorrow", "autoBorrowRepay")]
+    take_profit, stop_loss = _leg(fields, "takeProfit", market), _leg(fields, "stopLoss", market)
     slippage_ticks, slippage_ppm = _slippage(fields, is_market=kind != LIMIT)
     if (trigger_price is None) != (trigger_quantity is None):
         raise Refusal(400, INVALID_CLIENT_REQUEST, SAYS_TRIGGER_PAIR)
@@ -147,6 +157,12 @@ def read_order(body: Params, markets: Mapping[str, Instrument]) -> OrderWords:
         trigger_by=trigger_by if is_trigger else "",
         slippage_ticks=slippage_ticks,
         slippage_ppm=slippage_ppm,
+        take_profit=take_profit,
+        stop_loss=stop_loss,
+        auto_lend=auto[0],
+        auto_lend_redeem=auto[1],
+        auto_borrow=auto[2],
+        auto_borrow_repay=auto[3],
     )
 
 
@@ -222,6 +238,17 @@ def _trigger_size(text: str | None, market: Instrument) -> tuple[int, int]:
     if not 0 < share_ppm <= PPM:
         raise Refusal(400, "INVALID_QUANTITY", "Trigger quantity must be above 0% and at most 100%")
     return 0, share_ppm
+
+
+def _leg(fields: "_Fields", name: str, market: Instrument) -> LegWords | None:
+    """One of the attached pair; `name` is the beginning of its three fields."""
+    trigger, limit = fields.number(f"{name}TriggerPrice"), fields.number(f"{name}LimitPrice")
+    by = fields.word(f"{name}TriggerBy", "TriggerBy", TRIGGERS_BY, "")
+    if trigger is None:
+        if limit is not None or by:
+            raise Refusal(400, INVALID_CLIENT_REQUEST, f"Must specify `{name}TriggerPrice` with `{name}LimitPrice` or `{name}TriggerBy`")
+        return None
+    return LegWords(ticks_of(trigger, market), 0 if limit is None else ticks_of(limit, market), by)
 
 
 def _slippage(fields: "_Fields", *, is_market: bool) -> tuple[int | None, int | None]:

@@ -238,6 +238,14 @@ def order_data(order: Order, market: Instrument, kind: str, at_us: int, sent_us:
         data["Q"] = atoms_text(market.notional_atoms(order.ticks, order.lots))
     elif order.quote_atoms:
         data["Q"] = atoms_text(order.quote_atoms)
+    if order.attached is not None:
+        for leg, (trigger, by, limit) in ((order.attached.take_profit, "adj"), (order.attached.stop_loss, "bgk")):
+            if leg is not None:
+                data[trigger] = market.price_padded(leg.trigger_ticks)
+                if leg.trigger_by is not None:
+                    data[by] = leg.trigger_by
+                if leg.limit_ticks:
+                    data[limit] = market.price_padded(leg.limit_ticks)
     if order.reason and kind in {"expired", "trigger_failed"}:
         data["R"] = _CAPITALS.sub("_", order.reason).upper()
     if fill is not None:
