@@ -32,6 +32,8 @@ MARKET: Final = (
     Parameter("speed", "--speed", "number", "1", "help.speed", low="0.01", high="100000"),
 )
 
+PAPER_BALANCE: Final = Parameter("paper_balance", "--paper-balance", "text", "USDC=1000", "help.paper-balance")
+
 HOUSE: Final = (
     Parameter("lang", "--lang", "choice", None, "help.lang", choices=LANGUAGES),
     Parameter("data_dir", "--data-dir", "text", "data-store", "help.data-dir"),
@@ -41,6 +43,7 @@ HOUSE: Final = (
     Parameter("accept_fee_loss", "--accept-fee-loss", "bool", "false", "help.accept-fee-loss"),
     Parameter("unproven", "--unproven", "bool", "false", "help.unproven"),
     Parameter("json", "--json", "bool", "false", "help.json"),
+    PAPER_BALANCE,
 )
 
 MODE: Final = Parameter("mode", "--mode", "choice", None, "help.mode", choices=MODES)

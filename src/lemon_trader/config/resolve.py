@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final, cast
 
 from lemon_trader.config.errors import BadSetting, raise_all
-from lemon_trader.config.general import GENERAL, HOUSE, LANGUAGES, LIMITS, MARKET, MODE, PAIR
+from lemon_trader.config.general import GENERAL, HOUSE, LANGUAGES, LIMITS, MARKET, MODE, PAIR, PAPER_BALANCE
 from lemon_trader.config.keys import DOTENV, keys_are_present, keys_for_live
 from lemon_trader.config.model import read
+from lemon_trader.config.paper import paper_balances
 from lemon_trader.config.settings import LIVE, MODES, SANDBOX, LimitSettings, MarketSettings, PairSettings, RunSettings
 from lemon_trader.config.sources import (
     Given,
@@ -121,6 +122,7 @@ def resolve(request: Request, declarations: Declarations) -> Resolved:
             slippage_pct=cast("Decimal", house["slippage_pct"]),
         ),
         market=market_settings(house),
+        paper_balances=paper_balances(str(house["paper_balance"]), PAPER_BALANCE.flag),
         data_dir=Path(str(house["data_dir"])),
         lang=str(house["lang"] or request.lang),
         yes=bool(request.flags.get("yes")),
@@ -151,6 +153,7 @@ def _preview(request: Request, layers: Layers, declarations: Declarations) -> Pr
         _refuse_foreign_flags(layers, declarations, {strategy for strategy, _, _ in plans})
     house = _read("lemon_trader", HOUSE_PARAMETERS, layers)
     _check_proxy(house.values["ws_proxy"])
+    paper_balances(str(house.values["paper_balance"]), PAPER_BALANCE.flag)
     pairs = [_pair(strategy, symbol, table, layers, declarations) for strategy, symbol, table in plans]
     parts = [(f"{pair.strategy}:{pair.symbol}", part) for pair, part in pairs]
     if not plans:

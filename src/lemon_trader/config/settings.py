@@ -127,6 +127,7 @@ class RunSettings:
         mode_reason: message id of why this mode, said in the first line; "" when it was asked for by name.
         pairs: at least one, at most one for each symbol.
         keys: present in LIVE, None in every other mode.
+        paper_balances: what a new paper account begins with, units by asset.
         data_dir: root of everything written; `store_dir` is this mode's own.
         yes: the sheet of a live start is confirmed without asking; it answers nothing else.
         keep: changed parameters of an open cycle are accepted without asking.
@@ -143,6 +144,7 @@ class RunSettings:
     keys: Keys | None = None
     limits: LimitSettings = field(default_factory=LimitSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
+    paper_balances: Mapping[str, Decimal] = field(default_factory=dict)
     data_dir: Path = Path("data-store")
     lang: str = "en"
     yes: bool = False

@@ -107,7 +107,7 @@ async def _demo(settings: DemoSettings, face: Face, place: Path) -> int:
             "demo.happened", quotes=seen.quotes_filled, layers=seen.layers_filled, cycles=seen.cycles_closed, stops=seen.stops,
             reconnects=seen.reconnects,
         )  # fmt: skip
-        equal = say_equality(face, session, sandbox)
+        equal = say_equality(face, session, sandbox.app.desk.exchange.accounts[sandbox.accounts[0].name])
         face.say("demo.next")
         face.result({"equal": equal, "clean": clean, "faults": faults, "seen": _facts(seen), "report": statistics})
         promised = not scripted or bool(seen.quotes_filled and seen.cycles_closed and seen.stops and seen.reconnects)

@@ -11,13 +11,14 @@ from lemon_trader.core.market import Binding, MarketState
 from lemon_trader.core.state import AccountState
 from lemon_trader.core.units import ATOMS_PER_UNIT, PPM
 from lemon_trader.engine.startup import Plan, StartRefused
-from lemon_trader.env import Env
+from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.catalog import exchange
 from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.exchanges.signers import Ed25519Signer, HmacSha256Signer
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Market, Strategy, Value
 from lemon_trader.venues.live import LiveVenue
+from lemon_trader.venues.paper import PaperVenue
 from lemon_trader.venues.venue import Sink
 
 EXCHANGE: Final = "backpack"
@@ -44,6 +45,17 @@ def make_venue(env: Env, signer: Signer, sink: Sink, *, rest_url: str = "", ws_u
     """The venue that speaks to the exchange, or to a sandbox at these addresses."""
     known = exchange(EXCHANGE)
     return LiveVenue(env, known.dialect(), signer, sink, rest_url=rest_url or known.rest_url, ws_url=ws_url or known.ws_url)
+
+
+def make_paper(
+    env: Env, store: Store, sink: Sink, balances: Mapping[str, Decimal], *, rest_url: str = "", ws_url: str = ""
+) -> PaperVenue:  # fmt: skip
+    """The venue over the exchange's public streams, or those of a sandbox at these addresses, with an account of its own in `store`."""
+    known = exchange(EXCHANGE)
+    return PaperVenue(
+        env, known.dialect(), store, sink, rest_url=rest_url or known.rest_url, ws_url=ws_url or known.ws_url,
+        balances={asset: to_atoms(amount) for asset, amount in balances.items()},
+    )  # fmt: skip
 
 
 def market_of(state: AccountState, instrument: Instrument) -> Market:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from lemon_trader.config.settings import LOCK_FILE, STATUS_FILE, RunSettings
+from lemon_trader.config.settings import LOCK_FILE, PAPER, STATUS_FILE, RunSettings
 from lemon_trader.core.events import Event
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.state import AccountState, Alert, Recorded
@@ -30,8 +30,9 @@ from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.logger import Log, Redactor
-from lemon_trader.run.parts import apply_limits, make_plan, make_venue
+from lemon_trader.run.parts import apply_limits, make_paper, make_plan, make_venue
 from lemon_trader.venues.live import LiveVenue
+from lemon_trader.venues.paper import PaperVenue
 
 GRADES: Final = {"info": "info", "warn": "warning", "grave": "error"}
 PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
@@ -46,7 +47,7 @@ class Session:
     """
 
     def __init__(
-        self, settings: RunSettings, env: Env, signer: Signer, *, rest_url: str = "", ws_url: str = "", alone: bool = False,
+        self, settings: RunSettings, env: Env, signer: Signer | None, *, rest_url: str = "", ws_url: str = "", alone: bool = False,
         locks: Store | None = None, secrets: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Put the parts together; nothing connects yet.
@@ -54,7 +55,7 @@ class Session:
         Args:
             settings: what trades, and in which mode.
             env: the world.
-            signer: whose account.
+            signer: whose account; None = a paper account, and nothing is ever signed.
             rest_url: of a sandbox; "" = the exchange's own.
             ws_url: the same for streams.
             alone: without records and control channel, which belong to people: a simulation has neither files nor sockets.
@@ -64,16 +65,21 @@ class Session:
         self.settings = settings
         self.env = env
         self._alone = alone
-        self._api_key = signer.api_key
+        self._api_key = signer.api_key if signer is not None else PAPER
         self._locks = locks
         self.store = env.store(settings.mode)
         self.state = AccountState()
         self.plans: list[Plan] = []
         self.cut_bytes = 0
         self.on_alert: Callable[[Alert], None] = lambda _: None
-        self.venue: LiveVenue = make_venue(env, signer, self._sink, rest_url=rest_url, ws_url=ws_url)
+        assert (signer is None) == (settings.mode == PAPER), "paper, and paper alone, has no signer"
+        self.venue: LiveVenue | PaperVenue = (
+            make_venue(env, signer, self._sink, rest_url=rest_url, ws_url=ws_url)
+            if signer is not None
+            else make_paper(env, self.store, self._sink, settings.paper_balances, rest_url=rest_url, ws_url=ws_url)
+        )
         self.journal = Journal(
-            self.store, mode=settings.mode, account=signer.api_key, durability="strict" if settings.strict else "normal"
+            self.store, mode=settings.mode, account=self._api_key, durability="strict" if settings.strict else "normal"
         )  # fmt: skip
         self.engine = Engine(self.state, self.journal, self.venue)
         self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=Redactor(secrets))

@@ -19,6 +19,7 @@ from lemon_trader.env_live import FolderStore, LiveEnv, Proxies, new_loop
 from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.columns import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
+from lemon_trader.matching.accounts import Account
 from lemon_trader.run.parts import make_signer, market_of
 from lemon_trader.run.scaled import ScaledEnv
 from lemon_trader.run.session import Session, until_told
@@ -27,6 +28,7 @@ from lemon_trader.sandbox.server import PortInUse, RunningSandbox, ServerOptions
 from lemon_trader.sandbox.world import SYNTHETIC, WorldOptions
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import StrategyRefused
+from lemon_trader.venues.paper import PaperVenue
 from lemon_trader.venues.venue import VenueLost
 
 OK: Final = 0
@@ -38,12 +40,12 @@ REPORT_EVERY_US: Final = 300 * US_PER_S
 FEE_LOSS: Final = "quote.spread-below-fees"
 
 
-def run_trading(settings: RunSettings, face: Face) -> int:
-    """Trade until the end; the exit code: 0 in order, 1 lost on the way, 2 refused before anything was sent."""
-    if settings.mode == PAPER:
-        face.say("later.paper")
-        return REFUSED
-    return carry(_trade(settings, face), face)
+def run_trading(settings: RunSettings, face: Face, *, rest_url: str = "", ws_url: str = "") -> int:
+    """Trade until the end; the exit code: 0 in order, 1 lost on the way, 2 refused before anything was sent.
+
+    `rest_url` and `ws_url` are where paper finds its market; "" = the exchange's own.
+    """
+    return carry(_trade(settings, face, rest_url, ws_url), face)
 
 
 def carry(work: Coroutine[Any, Any, int], face: Face) -> int:
@@ -65,7 +67,7 @@ def carry(work: Coroutine[Any, Any, int], face: Face) -> int:
     return REFUSED
 
 
-async def _trade(settings: RunSettings, face: Face) -> int:
+async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) -> int:
     face.say(f"mode.{settings.mode}", place=str(settings.store_dir))
     if settings.mode_reason:
         face.say(settings.mode_reason)
@@ -87,6 +89,8 @@ async def _trade(settings: RunSettings, face: Face) -> int:
             set_aside(settings.store_dir)
             sandbox = await open_sandbox(settings)
             session = sandbox_session(settings, env, sandbox)
+        elif settings.mode == PAPER:
+            session = Session(settings, env, None, rest_url=rest_url, ws_url=ws_url)
         else:
             assert settings.keys is not None
             secret = settings.keys.secret_key.reveal()
@@ -98,6 +102,8 @@ async def _trade(settings: RunSettings, face: Face) -> int:
         if session.cut_bytes:
             face.say("start.torn_tail", bytes=session.cut_bytes)
         plans = await session.plan()
+        if isinstance(session.venue, PaperVenue):
+            say_paper(face, session.venue)
         if not confirm(settings, face, session, list(plans)):
             face.say("start.declined")
             return REFUSED
@@ -112,7 +118,10 @@ async def _trade(settings: RunSettings, face: Face) -> int:
         face.report(session.report())
         facts: dict[str, object] = {"status": session.picture(), "report": session.report(), "clean": clean, "faults": failures}
         if sandbox is not None:
-            facts["equal"] = say_equality(face, session, sandbox)
+            facts["equal"] = say_equality(face, session, sandbox.app.desk.exchange.accounts[sandbox.accounts[0].name])
+        elif isinstance(session.venue, PaperVenue):
+            facts["equal"] = say_equality(face, session, session.venue.account, ("paper.equal_yes", "paper.equal_no"))
+            face.say("paper.stands_still")
         face.result(facts)
         return OK if clean and not failures else FAILED
     finally:
@@ -223,10 +232,21 @@ def _last_words_of(face: Face, symbol: str, m: MarketState) -> None:
             face.say("stop.nothing_sells", symbol=symbol)
 
 
-def say_equality(face: Face, session: Session, sandbox: RunningSandbox) -> bool:
-    """Compare our books with the exchange's own, and the report with our books, to the atom, and say so."""
+def say_paper(face: Face, venue: PaperVenue) -> None:
+    """What the paper account is: new with these balances, or the one of an earlier start, which the flag does not change."""
+    account, beginning = venue.account, venue.file.beginning
+    held = ", ".join(f"{atoms_text(account.total(asset))} {asset}" for asset in account.assets)
+    if venue.file.is_new:
+        face.say("paper.account_new", balances=held)
+    else:
+        given = ", ".join(f"{atoms_text(atoms)} {asset}" for asset, atoms in beginning.opened_with.items())
+        since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(beginning.begun_us // US_PER_S))
+        face.say("paper.account_kept", since=since, given=given, balances=held)
+
+
+def say_equality(face: Face, session: Session, account: Account, words: tuple[str, str] = ("equal.yes", "equal.no")) -> bool:
+    """Compare our books with the simulated exchange's own, and the report with our books, to the atom, and say so."""
     reported = {market["symbol"]: market["periods"]["all"] for market in session.report()["markets"]}
-    account = sandbox.app.desk.exchange.accounts[sandbox.accounts[0].name]
     equal = True
     for symbol, m in sorted(session.state.markets.items()):
         i = m.instrument
@@ -245,5 +265,5 @@ def say_equality(face: Face, session: Session, sandbox: RunningSandbox) -> bool:
         equal = equal and same
         unit = i.lot_atoms if i.is_perp else 1
         said = [f"{atoms_text(held * unit)} {i.base}, {atoms_text(paid)} {i.quote}" for held, paid in (ours, (base, cash))]
-        face.say("equal.yes" if same else "equal.no", symbol=symbol, ours=said[0], theirs=said[1])
+        face.say(words[0] if same else words[1], symbol=symbol, ours=said[0], theirs=said[1])
     return equal
