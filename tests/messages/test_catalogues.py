@@ -15,6 +15,7 @@ from lemon_trader.core import reasons
 from lemon_trader.core.units import FIRST_TERMINAL, MODE_NAMES, ROLE_NAMES, STATE_NAMES
 from lemon_trader.database.statistics import LINES
 from lemon_trader.messages.catalogue import LOCALES, placeholders, texts
+from lemon_trader.run import latch, looks
 
 EN = texts("en")
 ID = re.compile(r"[a-z]+[a-z-]*([._][A-Za-z0-9_-]+)+\Z")
@@ -99,6 +100,9 @@ def made_by_rule():
     yield from (label for _, label, _ in LINES)
     yield from (f"mode.{mode}" for mode in ("live", "paper", "sandbox"))
     yield from (f"{kind}.{action}" for action in ("stop", "cancel", "kill", "flatten", "resume") for kind in ("done",))
+    yield from (f"act.{ending}.{action}" for action in ("cancel", "kill", "flatten") for ending in ("done", "not-done"))
+    yield from (f"latch.{reason}" for reason in (*latch.COMMANDS, *latch.LIMITS))
+    yield from (f"look.from-{source}" for source in (looks.JOURNAL, looks.EXCHANGE, looks.LAST_PICTURE))
     yield from (f"alert.command_{action}" for action in ("stop", "cancel", "kill", "flatten", "resume"))
 
 

@@ -21,10 +21,12 @@ from tests.virtual_time import VirtualLoop
 
 from lemon_trader.config.settings import SANDBOX, PairSettings, RunSettings
 from lemon_trader.core.events import Decided
+from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT
 from lemon_trader.core.units import BUY, EXIT, STATE_NAMES, STOP, TRIGGER, UNKNOWN, US_PER_S
 from lemon_trader.engine.startup import StartRefused
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.orders import OrderState
+from lemon_trader.run.acts import carry_out
 from lemon_trader.run.parts import default_values, make_signer
 from lemon_trader.run.session import Session
 from lemon_trader.sandbox.faults import Faults, Kind
@@ -50,6 +52,7 @@ class Outcome:
     lives: int = 0
     market_acts: int = 0
     faults_met: int = 0
+    errands: int = 0  # acts on a dead engine that were done
     notes: list[str] = field(default_factory=list)
 
 
@@ -85,7 +88,7 @@ class Life:
         self.instrument = self.exchange.instrument(drawn.symbol)
         self.written: set[int] = set()
         self.written_totals: dict[object, Decimal] = {}
-        self.keys: dict[int, object] = {}
+        self.keys: dict[int, tuple[int, str, int, int]] = {}  # client id -> (era, symbol, slot, generation)
         self.hash = hashlib.sha256()
         self.session: Session | None = None
         self.env: FakeEnv | None = None
@@ -100,19 +103,57 @@ class Life:
         await asyncio.sleep(pause_us / US_PER_S)
         await self.be_born()
 
+    async def _errand_and_be_born(self, action: str, pause_us: int) -> None:
+        await asyncio.sleep(pause_us / US_PER_S)
+        await self._errand(action)
+        await asyncio.sleep(pause_us / US_PER_S)
+        await self.be_born()
+
+    async def _errand(self, action: str) -> None:
+        """The user acts on the dead engine, as `run/acts.py` does it; what it calls done must be so at the exchange."""
+        session, env = self._new_life()
+        try:
+            await session.recover()
+            if await carry_out(session, action):
+                self._note(self._left_by(action))
+                self.out.errands += 1
+            else:
+                self.out.notes.append(f"{action} on a dead engine was not done in time")
+        except VenueLost as lost:
+            self.out.notes.append(f"{action} on a dead engine: {lost}")
+        await session.close()  # not where it was cancelled: then this life was killed in the middle of its act
+        env.kill()
+
+    def _left_by(self, action: str) -> list[str]:
+        """I17: after an act nothing of ours rests but stops, and after `flatten` nothing at all, and nothing sellable is held."""
+        account, i = self.exchange.accounts[self.account.name], self.instrument
+        ours = [o for o in account.live.values() if o.client_id in self.keys]
+        wrong = [o for o in ours if action == "flatten" or self.keys[o.client_id][2] not in (STOP_SLOT, TRIGGER_SLOT)]
+        found = [f"I17: order {o.order_id} of key {self.keys[o.client_id]} rests after {action} on a dead engine" for o in wrong]
+        if action == "flatten":
+            fills = [f for f in account.fills if f.symbol == i.symbol]
+            base = sum(f.side * f.lots for f in fills) * i.lot_atoms - sum(f.fee_atoms for f in fills if f.fee_asset == i.base)
+            if abs(base) // i.lot_atoms >= max(1, i.min_lots):
+                found.append(f"I17: {base} atoms are held after flatten on a dead engine")
+        return found
+
+    def _new_life(self) -> tuple[Session, FakeEnv]:
+        self.out.lives += 1
+        env = self.env = FakeEnv(self.loop, seed=self.out.seed * 1_000 + self.out.lives, disks=self.disks)
+        env.delay_us = self.drawn.delay_us
+        if self.edge.down:
+            env.refused |= {REST, STREAM}
+        self.edge.serve(env)
+        signer = make_signer(self.account.api_key, self.account.secret, scheme=self.account.scheme)
+        settings = RunSettings(mode=SANDBOX, pairs=(self._pair(),), data_dir=Path("nowhere"), yes=True, strict=self.drawn.strict)
+        session = Session(settings, env, signer, rest_url=REST, ws_url=STREAM, alone=True)
+        self._witness_journal(session)
+        return session, env
+
     async def be_born(self) -> None:
         """Start the program on what its last life left on the disk; tried again while the exchange cannot be reached."""
         while True:
-            self.out.lives += 1
-            env = self.env = FakeEnv(self.loop, seed=self.out.seed * 1_000 + self.out.lives, disks=self.disks)
-            env.delay_us = self.drawn.delay_us
-            if self.edge.down:
-                env.refused |= {REST, STREAM}
-            self.edge.serve(env)
-            signer = make_signer(self.account.api_key, self.account.secret, scheme=self.account.scheme)
-            settings = RunSettings(mode=SANDBOX, pairs=(self._pair(),), data_dir=Path("nowhere"), yes=True, strict=self.drawn.strict)
-            session = Session(settings, env, signer, rest_url=REST, ws_url=STREAM, alone=True)
-            self._witness_journal(session)
+            session, env = self._new_life()
             try:
                 await session.recover()
                 await session.plan()
@@ -191,6 +232,11 @@ class Life:
                 self.die(power=name == "power")
                 self.era += name == "power"
                 self.birth = self.loop.create_task(self._be_born_after(self.chance.randint(0, 20 * US_PER_S)))
+            case "errand":
+                if self.birth is not None and not self.birth.done():
+                    self.birth.cancel()
+                self.die(power=False)
+                self.birth = self.loop.create_task(self._errand_and_be_born(rest, self.chance.randint(0, 5 * US_PER_S)))
             case "restart":
                 if self.session is not None:
                     session, self.session = self.session, None

@@ -35,6 +35,7 @@ FAULTS = {
     "F69": ("lag:{lag}", "lag:0"),
     "F28": ("command:stop", "command:resume"),
     "F76": ("command:kill", "command:resume"),
+    "F77": ("errand:{errand}", "command:resume"),  # kill -9, then the user acts on the dead engine, then it starts again
 }
 
 
@@ -87,6 +88,7 @@ def draw(seed: int, *, only: list[str] | None = None, active_us: int = 4 * MINUT
                 "p": chance.choice((30_000, 100_000, 300_000)),
                 "w": chance.choice((-3_600 * S, 3_600 * S)),
                 "lag": chance.choice((2 * S, 4 * S)),
+                "errand": chance.choice(("cancel", "kill", "flatten")),
             }
             drawn.acts.append((begin, on.format(**fill)))
             end = min(active_us, begin + chance.randint(3 * S, 40 * S))

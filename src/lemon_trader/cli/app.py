@@ -88,6 +88,11 @@ def find(arguments: Sequence[str]) -> tuple[Command, Sequence[str]]:
     raise refuse_unknown(word, COMMANDS, PROGRAM)
 
 
+def flags_of(name: str) -> set[str]:
+    """The flags that a command knows."""
+    return {p.flag for _, parameters in COMMANDS[name].groups() for p in parameters}
+
+
 def overview(columns: int) -> str:
     """The list of commands."""
     lines = [say("help.program", version=__version__), "", f"{say('help.usage')} {PROGRAM} {say('help.command')}"]
@@ -155,26 +160,71 @@ def _config(action: str) -> Callable[[Typed], int]:
     return call
 
 
-def _running(name: str) -> Callable[[Typed], int]:
+def _look(name: str) -> Callable[[Typed], int]:
     def call(typed: Typed) -> int:
-        from lemon_trader.cli import running
+        from lemon_trader.cli import looks
 
-        looks = {"status": running.status, "why": running.why, "orders": running.orders, "report": running.report}
-        return looks[name](typed) if name in looks else running.act(name, typed)
+        shown = {"status": looks.status, "why": looks.why, "orders": looks.orders, "balance": looks.balance, "report": looks.report}
+        return shown[name](typed)
 
     return call
 
 
-def _running_groups() -> Sequence[Group]:
+def _act(action: str) -> Callable[[Typed], int]:
+    def call(typed: Typed) -> int:
+        from lemon_trader.cli.acts import act
+
+        return act(action, typed)
+
+    return call
+
+
+def _logs(typed: Typed) -> int:
+    from lemon_trader.cli.logs import logs
+
+    return logs(typed)
+
+
+def _log_groups() -> Sequence[Group]:
+    from lemon_trader.cli.logs import groups
+
+    return groups()
+
+
+def _record_groups() -> Sequence[Group]:
     from lemon_trader.cli.running import groups
 
     return groups()
+
+
+def _look_groups() -> Sequence[Group]:
+    from lemon_trader.cli.running import look_groups
+
+    return look_groups()
+
+
+def _act_groups() -> Sequence[Group]:
+    from lemon_trader.cli.running import act_groups
+
+    return act_groups()
 
 
 def _menu(typed: Typed) -> int:
     from lemon_trader.cli.menu import menu
 
     return menu(typed, dispatch)
+
+
+def _doctor(typed: Typed) -> int:
+    from lemon_trader.cli.doctor import doctor
+
+    return doctor(typed)
+
+
+def _doctor_groups() -> Sequence[Group]:
+    from lemon_trader.cli.doctor import doctor_groups
+
+    return doctor_groups()
 
 
 def _menu_groups() -> Sequence[Group]:
@@ -198,7 +248,19 @@ def _journal_groups() -> Sequence[Group]:
     return groups()
 
 
-_TRADE, _LOOK, _ACT, _RESEARCH, _CARE, _FACES = (f"section.{s}" for s in ("trade", "look", "act", "research", "care", "faces"))
+def _panel(typed: Typed) -> int:
+    from lemon_trader.cli.panel import panel
+
+    return panel(typed, flags_of)
+
+
+def _panel_groups() -> Sequence[Group]:
+    from lemon_trader.cli.panel import panel_groups
+
+    return panel_groups()
+
+
+_TRADE, _LOOKS, _ACTS, _RESEARCH, _CARE, _FACES = (f"section.{s}" for s in ("trade", "look", "act", "research", "care", "faces"))
 _PAIRS: Final = "[STRATEGY:SYMBOL …]"
 
 COMMANDS: Final = {
@@ -208,18 +270,18 @@ COMMANDS: Final = {
         Command("plan", _TRADE, _PAIRS, _plan_groups, _plan),
         Command("sandbox", _TRADE, "", _sandbox_groups, _sandbox),
         Command("demo", _TRADE, "", _demo_groups, _demo),
-        Command("status", _LOOK, "", _running_groups, _running("status")),
-        Command("report", _LOOK, "", _running_groups, _running("report")),
-        Command("why", _LOOK, "", _running_groups, _running("why")),
-        Command("orders", _LOOK, "", _running_groups, _running("orders")),
-        Command("balance", _LOOK, "", _bare, None),
-        Command("logs", _LOOK, "", _bare, None),
-        Command("stop", _ACT, "", _running_groups, _running("stop")),
-        Command("kill", _ACT, "", _running_groups, _running("kill")),
-        Command("flatten", _ACT, "", _running_groups, _running("flatten")),
-        Command("resume", _ACT, "", _running_groups, _running("resume")),
-        Command("cancel", _ACT, "", _running_groups, _running("cancel")),
-        Command("edit", _ACT, "", _bare, None),
+        Command("status", _LOOKS, "", _look_groups, _look("status")),
+        Command("report", _LOOKS, "", _record_groups, _look("report")),
+        Command("why", _LOOKS, "", _look_groups, _look("why")),
+        Command("orders", _LOOKS, "", _look_groups, _look("orders")),
+        Command("balance", _LOOKS, "", _look_groups, _look("balance")),
+        Command("logs", _LOOKS, "", _log_groups, _logs),
+        Command("stop", _ACTS, "", _act_groups, _act("stop")),
+        Command("kill", _ACTS, "", _act_groups, _act("kill")),
+        Command("flatten", _ACTS, "", _act_groups, _act("flatten")),
+        Command("resume", _ACTS, "", _act_groups, _act("resume")),
+        Command("cancel", _ACTS, "", _act_groups, _act("cancel")),
+        Command("edit", _ACTS, "", _bare, None),
         Command("backtest", _RESEARCH, "", _bare, None),
         Command("sweep", _RESEARCH, "", _bare, None),
         Command("data", _RESEARCH, "", _bare, None),
@@ -230,9 +292,9 @@ COMMANDS: Final = {
         Command("config validate", _CARE, "FILE", _bare, _config("validate")),
         Command("journal verify", _CARE, "", _journal_groups, _journal("verify")),
         Command("journal repair", _CARE, "", _journal_groups, _journal("repair")),
-        Command("doctor", _CARE, "", _bare, None),
+        Command("doctor", _CARE, _PAIRS, _doctor_groups, _doctor),
         Command("init", _CARE, "", _bare, None),
-        Command("panel", _FACES, "", _bare, None),
+        Command("panel", _FACES, "", _panel_groups, _panel),
         Command("menu", _FACES, "", _menu_groups, _menu),
         Command("web", _FACES, "", _bare, None),
     )

@@ -19,6 +19,7 @@ MODES: Final = (LIVE, PAPER, SANDBOX)
 
 DATABASE_FILE: Final = "records.db"
 STATUS_FILE: Final = "status.json"  # the last picture that an engine left, for faces that find none running
+GRIDS_FILE: Final = "markets.json"  # what a tick and a lot of the journal mean, for whoever reads it without the exchange
 LOCK_FILE: Final = "engine.lock"  # held by the one engine of a store, and by a repair
 
 

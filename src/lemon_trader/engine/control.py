@@ -20,10 +20,14 @@ FILE: Final = "control.json"
 class ControlServer:
     """Listens on a free loopback port and writes where, with the token, into the store."""
 
-    def __init__(self, store: Store, picture: Callable[[], dict[str, Any]], command: Callable[[str, str, str], None]) -> None:
-        """`picture` gives a snapshot; `command(action, origin, detail)` acts."""
+    def __init__(
+        self, store: Store, picture: Callable[[], dict[str, Any]], command: Callable[[str, str, str], None],
+        preview: Callable[[], list[dict[str, Any]]] = list,
+    ) -> None:  # fmt: skip
+        """`picture` gives a snapshot; `command(action, origin, detail)` acts; `preview` says what a resume would place."""
         self._store = store
         self._picture = picture
+        self._preview = preview
         self._command = command
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
@@ -60,10 +64,12 @@ class ControlServer:
         action = request.get("action")
         if action == "status":
             return {"status": self._picture()}
+        if action == "preview":
+            return {"preview": self._preview(), "status": self._picture()}
         if action in ACTIONS:
             self._command(str(action), str(request.get("origin", "control"))[:40], str(request.get("detail", ""))[:200])
             return {"done": action}
-        return {"error": f"unknown action {str(action)[:40]!r}; known are status, {', '.join(ACTIONS)}"}
+        return {"error": f"unknown action {str(action)[:40]!r}; known are status, preview, {', '.join(ACTIONS)}"}
 
 
 async def ask(store: Store, action: str, *, origin: str = "cli", detail: str = "", wait_s: float = 5.0) -> dict[str, Any] | None:

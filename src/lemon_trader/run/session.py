@@ -11,7 +11,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from lemon_trader.config.settings import LOCK_FILE, PAPER, STATUS_FILE, RunSettings
+import msgspec
+
+from lemon_trader.config.settings import GRIDS_FILE, LOCK_FILE, PAPER, STATUS_FILE, RunSettings
 from lemon_trader.core.events import Event
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.state import AccountState, Alert, Recorded
@@ -22,10 +24,11 @@ from lemon_trader.database.journal import Journal, JournalError, read_events
 from lemon_trader.database.records import Recorder, resume
 from lemon_trader.database.statistics import report
 from lemon_trader.engine.control import ControlServer
+from lemon_trader.engine.preview import preview
 from lemon_trader.engine.recent import Recent
 from lemon_trader.engine.runner import Runner
 from lemon_trader.engine.snapshot import snapshot
-from lemon_trader.engine.startup import Plan, StartRefused, fold, start
+from lemon_trader.engine.startup import Plan, StartRefused, bind, fold, start
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
@@ -112,6 +115,7 @@ class Session:
                 raise StartRefused("start.unknown_symbol", symbol=pair.symbol, near=", ".join((near or sorted(instruments))[:6]))
             self.state.add_market(instruments[pair.symbol])
         if not self._alone:
+            self._keep_grids()
             self._open_records()
 
     async def plan(self) -> Sequence[Plan]:
@@ -162,8 +166,29 @@ class Session:
         self.runner.on_tick(self._tick)
         self.runner.run()
         if not self._alone:
-            self._control = ControlServer(self.store, self.picture, self._command)
-            await self._control.start()
+            await self._open_control()
+
+    async def attend(self) -> None:
+        """Live without strategies, for one errand of the user's: streams and reads, and an engine that does what the account's mode says.
+
+        Nothing is opened in such a life: what rests stays or goes as the mode has it, and `flatten` sells. Raises VenueLost.
+        """
+        self.engine.on_alert = self._alert
+        await start(self.engine, self.venue, (), mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us)
+        self.runner = Runner(self.engine, self.env, self.venue)
+        self.runner.on_tick(self._tick)
+        self.runner.run()
+        if not self._alone:
+            await self._open_control()
+
+    def bind(self) -> None:
+        """Bind the plans to their markets without trading them, so that a preview can ask. Raises StartRefused."""
+        for plan in self.plans:
+            bind(self.state, plan)
+
+    def preview(self) -> list[dict[str, Any]]:
+        """What would rest now if nothing were latched."""
+        return preview(self.engine, self.env.now_us())
 
     def picture(self) -> dict[str, Any]:
         """A snapshot now."""
@@ -176,6 +201,15 @@ class Session:
         self._recorder.commit()
         prices = {s: m.reference_ticks() for s, m in self.state.markets.items()}
         return report(self._db, self.env.now_us(), {s: p for s, p in prices.items() if p})
+
+    def leave(self) -> None:
+        """End a life in which nothing is to be cancelled any more: the journal's last words and a last picture."""
+        if self.runner is not None:
+            self.runner.leave()
+        else:
+            self.engine.checkpoint(self.env.now_us())
+        if not self._alone:
+            self._save_picture()
 
     async def stop(self, origin: str) -> bool:
         """Stop in order; True when nothing that opens rests any more."""
@@ -197,6 +231,16 @@ class Session:
         self.log.close()
 
     # -- inside --
+
+    async def _open_control(self) -> None:
+        self._control = ControlServer(self.store, self.picture, self._command, self.preview)
+        await self._control.start()
+
+    def _keep_grids(self) -> None:
+        """Write down what a tick and a lot mean in the markets of the journal, for whoever reads it when the exchange cannot be asked."""
+        grids = {symbol: msgspec.to_builtins(m.instrument) for symbol, m in self.state.markets.items()}
+        with suppress(OSError):  # who cannot read it then, reads the last picture
+            self.store.replace(GRIDS_FILE, json.dumps(grids).encode())
 
     def _lock_account(self) -> bool:
         """One account, one engine, whatever folder the other one was started in; only this user's engines on this machine are seen."""

@@ -20,6 +20,7 @@ from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.columns import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.matching.accounts import Account
+from lemon_trader.run.latch import is_latched, show_latch
 from lemon_trader.run.parts import make_signer, market_of
 from lemon_trader.run.scaled import ScaledEnv
 from lemon_trader.run.session import Session, until_told
@@ -104,6 +105,9 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
         plans = await session.plan()
         if isinstance(session.venue, PaperVenue):
             say_paper(face, session.venue)
+        if is_latched(session.state):
+            show_latch(face, session.picture())
+            face.say("latch.at-start")
         if not confirm(settings, face, session, list(plans)):
             face.say("start.declined")
             return REFUSED
