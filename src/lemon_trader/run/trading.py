@@ -20,6 +20,7 @@ from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.columns import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.matching.accounts import Account
+from lemon_trader.run.checks_record import is_proven
 from lemon_trader.run.latch import is_latched, show_latch
 from lemon_trader.run.parts import make_signer, market_of
 from lemon_trader.run.scaled import ScaledEnv
@@ -181,7 +182,8 @@ def confirm(settings: RunSettings, face: Face, session: Session, plans: list[Pla
     if settings.mode != LIVE:
         return True
     total = sum(plan.budget_atoms for plan in plans)
-    if total > UNPROVEN_BUDGET and not settings.unproven:
+    assert settings.keys is not None
+    if total > UNPROVEN_BUDGET and not settings.unproven and not is_proven(session.store, settings.keys.api_key):
         symbols = ", ".join(plan.symbol for plan in plans)
         raise StartRefused("start.unproven", symbol=symbols, budget=atoms_text(total), cap=atoms_text(UNPROVEN_BUDGET))
     for pair, plan in zip(settings.pairs, plans, strict=True):
