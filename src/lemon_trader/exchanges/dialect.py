@@ -60,6 +60,14 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     withdrawal_fee: str
 
 
+class AccountSwitches(msgspec.Struct, frozen=True, gc=False):
+    """What the account does by itself, and how far it may reach; `leverage_limit` is the exchange's text, of the whole account."""
+
+    auto_lend: bool
+    auto_borrow: bool
+    leverage_limit: str
+
+
 class Signer(Protocol):
     """Who proves that a request is ours. The secret stays inside; only `api_key` and signatures come out."""
 
@@ -148,6 +156,9 @@ class Dialect(Protocol):
 
     def account(self, body: bytes, ts_us: int) -> AccountTerms:
         """The account's rates and switches."""
+
+    def account_switches(self, body: bytes) -> AccountSwitches:
+        """What the account does by itself, from the body that `account` reads."""
 
     def balances(self, body: bytes, ts_us: int, bad: list[BadFact] | None = None) -> list[Balance]:
         """Balances by asset."""

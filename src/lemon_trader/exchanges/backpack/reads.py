@@ -28,7 +28,7 @@ from lemon_trader.exchanges.backpack.orders import signed_headers
 from lemon_trader.exchanges.backpack.streams import mark_price
 from lemon_trader.exchanges.backpack.times import us_of_iso, us_of_ms, us_of_us
 from lemon_trader.exchanges.backpack.untrusted import Row
-from lemon_trader.exchanges.dialect import Candle, Request, Signer, Token, WireError
+from lemon_trader.exchanges.dialect import AccountSwitches, Candle, Request, Signer, Token, WireError
 
 # Name of a read -> its path. What needs a signature follows from the table of instructions.
 READS: Final[Mapping[str, str]] = {
@@ -201,6 +201,15 @@ class ReadWords:
                 untrusted.flag(row, "autoLend"),
                 untrusted.flag(row, "liquidating", default=False),
             )
+        except ValueError as fault:
+            raise WireError(f"account: {fault}") from None
+
+    def account_switches(self, body: bytes) -> AccountSwitches:
+        """Whether the account lends or borrows by itself, and its leverage. Raises WireError."""
+        row = untrusted.one(body)
+        try:
+            leverage = f"{decimal(untrusted.number(row, 'leverageLimit')).normalize():f}"
+            return AccountSwitches(untrusted.flag(row, "autoLend"), untrusted.flag(row, "autoBorrowSettlements", default=False), leverage)
         except ValueError as fault:
             raise WireError(f"account: {fault}") from None
 
