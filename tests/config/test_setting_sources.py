@@ -51,8 +51,8 @@ def test_each_layer_wins_over_the_ones_below_it(toml):
         "--spread",
     )
     assert seen(Request(environment=environment, file=path, pairs=named))[pair] == (Decimal("0.4"), "LEMON_TRADER_SPREAD")
-    assert seen(Request(file=path, pairs=named))[pair] == (Decimal("0.6"), f"{path}: spread")
-    assert seen(Request(file=toml('spread = "0.5"'), pairs=named))[pair] == (Decimal("0.5"), f"{path}: spread")
+    assert seen(Request(file=path, pairs=named))[pair] == (Decimal("0.6"), f"{path}:8: spread")
+    assert seen(Request(file=toml('spread = "0.5"'), pairs=named))[pair] == (Decimal("0.5"), f"{path}:1: spread")
     assert seen(Request(pairs=named))[pair] == (Decimal("0.4"), "")
 
 

@@ -12,7 +12,7 @@ ROWS = (
     ("strategies", "exchanges", "matching"),
     ("env", "env_live", "utils", "config", "logger", "messages"),
     ("database", "api", "websocket", "market"),
-    ("sandbox", "venues"),
+    ("sandbox", "venues", "notify"),
     ("engine",),
     ("backtest",),
     ("optimize",),

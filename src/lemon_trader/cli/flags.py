@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from lemon_trader.cli.declared import declarations
+from lemon_trader.config.alerts import ALERTS
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import ANSWERS, HOUSE, LIMITS, MARKET, PAIR
 from lemon_trader.config.settings import MODES
@@ -33,6 +34,9 @@ FACES: Final = (
 )
 HELP: Final = Parameter("help", "--help", "bool", None, "help.help")
 FLAG_COLUMNS: Final = 34
+OPERANDS: Final = {
+    "pct": "%", "duration": "90s|5m|12h", "int": "N", "quote": "N", "qty": "N", "price": "N", "number": "N", "levels": "EVENT=LEVEL",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ def trading_groups(*, faces: bool = False) -> list[Group]:
         ("group.pair", tuple(p for p in PAIR if p.name not in of_strategies)),
         ("group.limits", LIMITS),
         ("group.market", MARKET),
+        ("group.alerts", ALERTS),
         ("group.house", (*HOUSE, *ANSWERS, HELP)),
     ]
 
@@ -81,14 +86,15 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
                 if p.default == "true":
                     parser.add_argument(negative(p), dest=p.name, action="store_const", const="false")
             else:
-                parser.add_argument(p.flag, dest=p.name)
+                parser.add_argument(p.flag, dest=p.name, action="append" if p.kind == "list" else "store")
     parser.add_argument("words", nargs="*")
     try:
         found, strangers = parser.parse_known_intermixed_args(list(arguments))
     except argparse.ArgumentError as error:
         key = "flag.takes-no-value" if "explicit" in error.message else "flag.needs-value"
         raise BadSetting(key, name=error.argument_name) from error
-    flags = {name: value for name, value in vars(found).items() if name != "words" and value is not None}
+    given = {name: value for name, value in vars(found).items() if name != "words" and value is not None}
+    flags = {name: "\n".join(value) if isinstance(value, list) else value for name, value in given.items()}
     if strangers:
         known = {p.flag for p in seen.values()} | {negative(p) for p in seen.values() if p.default == "true"}
         raise refuse_unknown(strangers[0].split("=")[0], known, say("place.command-line"))
@@ -136,7 +142,7 @@ def two_columns(head: str, text: str, first: int, columns: int) -> list[str]:
 def _operand(p: Parameter) -> str:
     if p.kind == "choice":
         return "|".join(p.choices)
-    return {"pct": "%", "duration": "90s|5m|12h", "int": "N", "quote": "N", "qty": "N", "price": "N", "number": "N"}.get(p.kind, "TEXT")
+    return OPERANDS.get(p.kind, "TEXT")
 
 
 class _Parser(argparse.ArgumentParser):

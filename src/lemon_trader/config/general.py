@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from lemon_trader.config.alerts import ALERTS
 from lemon_trader.config.settings import MODES
 from lemon_trader.strategies.parameter import Parameter
 
@@ -16,6 +17,7 @@ PAIR: Final = (
 )
 
 LIMITS: Final = (
+    Parameter("account_budget", "--account-budget", "quote", None, "help.account-budget", low="1", sane_high="1000000"),
     Parameter("max_order_notional", "--max-order-notional", "quote", None, "help.max-order-notional", low="1"),
     Parameter("max_position_notional", "--max-position-notional", "quote", None, "help.max-position-notional", low="1"),
     Parameter("max_open_orders", "--max-open-orders", "int", "40", "help.max-open-orders", low="1", high="120"),
@@ -54,4 +56,4 @@ ANSWERS: Final = (
     Parameter("as_written", "--as-written", "bool", "false", "help.as-written"),
 )
 
-GENERAL: Final = (*PAIR, *LIMITS, *MARKET, *HOUSE, MODE)
+GENERAL: Final = (*PAIR, *LIMITS, *MARKET, *ALERTS, *HOUSE, MODE)

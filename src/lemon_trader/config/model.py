@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from lemon_trader.config.errors import BadSetting, raise_all
-from lemon_trader.config.values import default, parse, show
+from lemon_trader.config.sources import FILE_VERSION
+from lemon_trader.config.values import LEVELS, default, parse, show
 from lemon_trader.strategies.parameter import Parameter, Value
 
 NUMBER_TEXT = r"^-?[0-9]+(\.[0-9]+)?$"
@@ -58,6 +59,12 @@ def schema_of(parameter: Parameter) -> dict[str, Any]:
             schema = {"type": "string", "enum": list(parameter.choices)}
         case "text":
             schema = {"type": "string"}
+        case "list":
+            schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        case "levels":
+            level = {"anyOf": [{"type": "string", "enum": list(LEVELS)}, {"type": "boolean"}]}
+            table = {"type": "object", "properties": dict.fromkeys(parameter.choices, level), "additionalProperties": False}
+            schema = {"anyOf": [{"type": "string"}, table]}
         case "duration":
             schema = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": DURATION_TEXT}]}
         case kind:
@@ -93,7 +100,7 @@ def file_schema(general: Sequence[Parameter], pair: Sequence[Parameter], strateg
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "lemon.toml",
         "type": "object",
-        "properties": everything | {"pair": {"type": "array", "items": {"oneOf": pairs}}},
+        "properties": {"version": {"const": FILE_VERSION}} | everything | {"pair": {"type": "array", "items": {"oneOf": pairs}}},
         "additionalProperties": False,
     }
 

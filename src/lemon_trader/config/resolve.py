@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
+from lemon_trader.config.alerts import ALERTS, alert_settings
+from lemon_trader.config.budgets import share_budget
 from lemon_trader.config.errors import BadSetting, raise_all
 from lemon_trader.config.general import GENERAL, HOUSE, LANGUAGES, LIMITS, MARKET, MODE, PAIR, PAPER_BALANCE
 from lemon_trader.config.keys import DOTENV, keys_are_present, keys_for_live
@@ -25,7 +27,7 @@ from lemon_trader.config.values import Doubt, doubt, nearest
 from lemon_trader.strategies.parameter import Parameter, Value
 
 SYMBOL: Final = re.compile(r"[A-Z0-9]{1,20}_[A-Z0-9]{1,20}(_PERP)?", re.ASCII)
-HOUSE_PARAMETERS: Final = (*LIMITS, *MARKET, *HOUSE)
+HOUSE_PARAMETERS: Final = (*LIMITS, *MARKET, *ALERTS, *HOUSE)
 PAIR_WORDS: Final = ("strategy", "symbol")
 PROXY: Final = re.compile(r"https?://[^\s@]+", re.ASCII)
 
@@ -132,6 +134,7 @@ def resolve(request: Request, declarations: Declarations) -> Resolved:
         strict=house["durability"] == "strict",
         ws_proxy=None if house["ws_proxy"] is None else str(house["ws_proxy"]),
         json=bool(house["json"]),
+        alerts=alert_settings(house),
     )
     return Resolved(settings, found.doubts)
 
@@ -154,7 +157,9 @@ def _preview(request: Request, layers: Layers, declarations: Declarations) -> Pr
     house = _read("lemon_trader", HOUSE_PARAMETERS, layers)
     _check_proxy(house.values["ws_proxy"])
     paper_balances(str(house.values["paper_balance"]), PAPER_BALANCE.flag)
+    alert_settings(house.values, {s.parameter.name: s.origin for s in house.shown})
     pairs = [_pair(strategy, symbol, table, layers, declarations) for strategy, symbol, table in plans]
+    pairs = _within_account(pairs, _decimal(house.values["account_budget"]))
     parts = [(f"{pair.strategy}:{pair.symbol}", part) for pair, part in pairs]
     if not plans:
         parts = [(name, _read(name, _with_pair_settings(parameters), layers)) for name, parameters in declarations.items()]
@@ -243,6 +248,21 @@ def _pair(
     return pair, part
 
 
+def _within_account(pairs: list[tuple[PairSettings, _Part]], account: Decimal | None) -> list[tuple[PairSettings, _Part]]:
+    """The pairs with their budgets under the account's; what was shared out is shown with where it comes from."""
+    if account is None or not pairs:
+        return pairs
+    budgets = share_budget(account, {f"{pair.strategy}:{pair.symbol}": pair.budget for pair, _ in pairs})
+    found = []
+    for pair, part in pairs:
+        budget = budgets[f"{pair.strategy}:{pair.symbol}"]
+        if pair.budget is None:
+            shown = tuple(replace(s, value=budget, origin="account_budget") if s.parameter.name == "budget" else s for s in part.shown)
+            part = replace(part, shown=shown)  # noqa: PLW2901  the same section with one value settled
+        found.append((replace(pair, budget=budget), part))
+    return found
+
+
 def _with_pair_settings(own: Sequence[Parameter]) -> tuple[Parameter, ...]:
     """A strategy's parameters and the general ones of a pair; where both have a name, the strategy's declaration stands."""
     names = {p.name for p in own}
@@ -267,7 +287,7 @@ def _pairs(request: Request, layers: Layers, declarations: Declarations) -> list
         found.append((strategy, symbol, _table(tables, strategy, symbol)))
     else:
         for index, table in enumerate(tables):
-            place = f"{cast('SettingsFile', layers.file).path}: [[pair]] {index + 1}"
+            place = cast("SettingsFile", layers.file).place_of_pair(index)
             if missing := [word for word in PAIR_WORDS if word not in table]:
                 raise BadSetting("pair.incomplete", place=place, missing=", ".join(missing))
             found.append((_strategy(str(table["strategy"]), place, declarations), check_symbol(str(table["symbol"]), place), table))
@@ -295,11 +315,11 @@ def _refuse_unknown(layers: Layers, declarations: Declarations) -> None:
     top = {p.name for p in GENERAL} | of_strategies | set(PAIR_WORDS)
     refused = refuse_unknown_variables(layers.environment, top)
     if layers.file is not None:
-        refused += refuse_unknown_keys(layers.file.top, top, str(layers.file.path))
-        for index, table in enumerate(layers.file.pairs):
+        refused += refuse_unknown_keys(layers.file, layers.file.top, top)
+        for table in layers.file.pairs:
             own = declarations.get(str(table.get("strategy")), ())
             names = {p.name for p in own} | {p.name for p in PAIR} | set(PAIR_WORDS)
-            refused += refuse_unknown_keys(table, names, f"{layers.file.path}: [[pair]] {index + 1}")
+            refused += refuse_unknown_keys(layers.file, table, names)
     raise_all(refused)
 
 

@@ -120,6 +120,42 @@ class MarketSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertTarget:
+    """Somewhere to tell an alert.
+
+    Attributes:
+        kind: `web` (a JSON POST), `command` (a program of this machine), `service` (an address that the extra `notify` understands).
+        label: what it is called on screens and in logs; unique, and no secret.
+        address: as it was given.
+        words: of a command, program first.
+    """
+
+    kind: str
+    label: str
+    address: Secret
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Who is told what.
+
+    Attributes:
+        targets: where alerts go.
+        levels: by event, `on`, `silent` or `off`; an event that is missing is on.
+        heartbeat: address that is asked while all is well; None = none.
+        heartbeat_s: how often, seconds.
+        account_label: what the account is called in an alert; "" = its key's fingerprint.
+    """
+
+    targets: tuple[AlertTarget, ...] = ()
+    levels: Mapping[str, str] = field(default_factory=dict)
+    heartbeat: Secret | None = None
+    heartbeat_s: int = 60
+    account_label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """A run that trades: what `run_trading` gets.
 
@@ -137,6 +173,7 @@ class RunSettings:
         strict: sync each attempt to the disk before it is sent (`--durability strict`).
         ws_proxy: proxy URL for the streams; None = as HTTPS_PROXY says.
         json: the last line of output is one JSON object.
+        alerts: who is told what.
     """
 
     mode: str
@@ -155,6 +192,7 @@ class RunSettings:
     strict: bool = False
     ws_proxy: str | None = None
     json: bool = False
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def __post_init__(self) -> None:
         assert self.mode in MODES

@@ -1,5 +1,6 @@
 """Where settings come from: flags before environment before file before default, each remembered with its origin."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ NOT_SETTINGS: Final = frozenset({"LEMON_TRADER_DATA"})  # the folder of recordin
 FILE_BYTES_MAX: Final = 1_000_000
 KEY_WORDS: Final = frozenset({"api_key", "secret_key", "backpack_key", "backpack_secret"})
 PAIR_TABLE: Final = "pair"
+FILE_VERSION: Final = 1  # of the file's shape; a file that names none has this one
+HEADLINE: Final = re.compile(r"\s*\[(\[?)\s*([A-Za-z0-9_-]+)")
+KEY: Final = re.compile(r"""\s*(?:(?P<bare>[A-Za-z0-9_-]+)|["'](?P<quoted>[^"']+)["'])\s*=""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,27 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A settings file, read and not yet checked: its top level, and its `[[pair]]` tables."""
+    """A settings file, read and not yet checked: its top level, and its `[[pair]]` tables.
+
+    Attributes:
+        lines: where a key stands, by (number of its `[[pair]]` from 0, or -1 for the top level; key); "" is the pair's own headline.
+    """
 
     path: Path
     top: Mapping[str, object] = field(default_factory=dict)
     pairs: Sequence[Mapping[str, object]] = ()
+    lines: Mapping[tuple[int, str], int] = field(default_factory=dict)
+
+    def place(self, table: Mapping[str, object], key: str) -> str:
+        """Where a key of one of the tables stands, as editors take it: `lemon.toml:12`."""
+        index = next((n for n, pair in enumerate(self.pairs) if pair is table), -1)
+        line = self.lines.get((index, key))
+        return str(self.path) if line is None else f"{self.path}:{line}"
+
+    def place_of_pair(self, index: int) -> str:
+        """Where a pair begins."""
+        line = self.lines.get((index, ""))
+        return f"{self.path}{'' if line is None else f':{line}'}: [[pair]] {index + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class Layers:
         if self.file is not None:
             for table in (pair or {}, self.file.top):
                 if name in table:
-                    return Given(table[name], f"{self.file.path}: {name}")
+                    return Given(table[name], f"{self.file.place(table, name)}: {name}")
         return None
 
     def collect(self, names: Iterable[str], pair: Mapping[str, object] | None = None) -> dict[str, Given]:
@@ -85,9 +105,13 @@ def read_file(path: Path) -> SettingsFile:
     if len(raw) > FILE_BYTES_MAX:
         raise BadSetting("file.too-large", file=path, bytes=FILE_BYTES_MAX)
     try:
-        top = tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
+        text = raw.decode("utf-8-sig")
+        top = tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadSetting("file.not-toml", file=path, reason=str(error)[:200]) from error
+    version = top.pop("version", FILE_VERSION)
+    if version != FILE_VERSION or isinstance(version, bool):
+        raise BadSetting("file.other-version", file=path, found=str(version)[:20], known=FILE_VERSION)
     pairs = top.pop(PAIR_TABLE, [])
     if not isinstance(pairs, list) or not all(isinstance(pair, dict) for pair in pairs):
         raise BadSetting("file.pair-shape", file=path)
@@ -95,7 +119,22 @@ def read_file(path: Path) -> SettingsFile:
         for word in table:
             if word.lower() in KEY_WORDS:
                 raise BadSetting("file.holds-keys", file=path, name=word)
-    return SettingsFile(path, top, tuple(pairs))
+    return SettingsFile(path, top, tuple(pairs), key_lines(text))
+
+
+def key_lines(text: str) -> dict[tuple[int, str], int]:
+    """The line of each key of a settings file, for messages alone: `tomllib` keeps none. See `SettingsFile.lines`."""
+    found: dict[tuple[int, str], int] = {}
+    pair, inside = -1, True
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := HEADLINE.match(line):
+            double, name = match.groups()
+            inside = bool(double) and name == PAIR_TABLE
+            pair = pair + 1 if inside else pair
+            found.setdefault((pair, "") if inside else (-1, name), number)
+        elif inside and (match := KEY.match(line)):
+            found.setdefault((pair, match["bare"] or match["quoted"]), number)
+    return found
 
 
 def refuse_unknown_variables(environment: Mapping[str, str], known: Iterable[str]) -> list[BadSetting]:
@@ -105,10 +144,10 @@ def refuse_unknown_variables(environment: Mapping[str, str], known: Iterable[str
     return [refuse_unknown(variable, variables, "environment") for variable in strangers]
 
 
-def refuse_unknown_keys(table: Mapping[str, object], known: Iterable[str], place: str) -> list[BadSetting]:
+def refuse_unknown_keys(file: SettingsFile, table: Mapping[str, object], known: Iterable[str]) -> list[BadSetting]:
     """A refusal for each key of a file's table that is no setting."""
     names = set(known)
-    return [refuse_unknown(key, names, place) for key in table if key not in names]
+    return [refuse_unknown(key, names, file.place(table, key)) for key in table if key not in names]
 
 
 def refuse_unknown(word: str, known: Iterable[str], place: object) -> BadSetting:

@@ -21,6 +21,9 @@ DURATION_PART: Final = re.compile(r"(\d+)([smhd]?)", re.ASCII)
 TRUE: Final = frozenset({"true", "yes", "on", "1"})
 FALSE: Final = frozenset({"false", "no", "off", "0"})
 NOTHING: Final = frozenset({"", "auto", "none", "null", "off"})  # words for "derived or off", where a parameter has such a default
+LEVELS: Final = ("on", "silent", "off")
+LIST_MAX: Final = 4_096
+ITEM: Final = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")  # up to a comma that no quotes hold
 NUMBERS: Final = frozenset({"pct", "quote", "price", "qty", "number", "int"})
 
 
@@ -38,6 +41,8 @@ def parse(parameter: Parameter, raw: object) -> Value:
     Raises:
         BadSetting: not of the kind, or outside the hard bounds; the message names the nearest value that works.
     """
+    if parameter.kind in {"list", "levels"}:
+        return _list(parameter, raw) if parameter.kind == "list" else _levels(parameter, raw)
     text = _text(parameter, raw)
     if parameter.default is None and text.lower() in NOTHING:
         return None
@@ -81,9 +86,11 @@ def doubt(parameter: Parameter, value: Value) -> Doubt | None:
 
 
 def show(parameter: Parameter, value: Value) -> str:
-    """The value as a person would type it."""
+    """The value as a person would type it; of a secret only what kind of thing it is."""
     if value is None:
-        return "auto"
+        return "none" if parameter.secret or parameter.kind == "list" else "auto"
+    if parameter.secret:
+        return ", ".join(masked(item) for item in items(str(value)))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
@@ -91,6 +98,25 @@ def show(parameter: Parameter, value: Value) -> str:
     if parameter.kind == "duration":
         return duration_text(int(value))
     return str(value)
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a list: what stands between commas that no quotes hold. Quotes are taken off where a comma is why they are there."""
+    found = []
+    for part in text.split("\n"):
+        for match in ITEM.finditer(part):
+            item = match.group().strip()
+            if len(item) > 2 and item[0] in "\"'" and item.find(item[0], 1) == len(item) - 1 and "," in item:
+                item = item[1:-1]
+            if item:
+                found.append(item)
+    return tuple(found)
+
+
+def masked(item: str) -> str:
+    """What may be shown of an address or a command: its scheme, or its program."""
+    scheme, separator, _ = item.partition("://")
+    return f"{scheme}://***" if separator else f"{item.split(maxsplit=1)[0]} ***"
 
 
 def plain(value: Decimal) -> str:
@@ -121,7 +147,58 @@ def _text(parameter: Parameter, raw: object) -> str:
         text = str(raw).strip()
         if len(text) <= TEXT_MAX and text.isprintable():
             return text
-    raise BadSetting("setting.not-readable", name=parameter.flag, value=str(raw)[:40])
+    raise BadSetting("setting.not-readable", name=parameter.flag, value="***" if parameter.secret else str(raw)[:40])
+
+
+def _list(parameter: Parameter, raw: object) -> str | None:
+    """The items in one text, so that `items` finds them again."""
+    given = list(raw) if isinstance(raw, (list, tuple)) else [*items(raw)] if isinstance(raw, str) else [raw]
+    if isinstance(raw, str) and raw.strip().lower() in NOTHING:
+        return None
+    words = []
+    for item in given:
+        if not isinstance(item, str) or not item.strip().isprintable() or len(item) > TEXT_MAX:
+            raise BadSetting("setting.not-readable", name=parameter.flag, value="***" if parameter.secret else str(item)[:40])
+        words.append(_quoted(parameter, item.strip()))
+    text = ", ".join(words)
+    if len(text) > LIST_MAX:
+        raise BadSetting("setting.too-many", name=parameter.flag, most=LIST_MAX)
+    return text or None
+
+
+def _quoted(parameter: Parameter, item: str) -> str:
+    if items(item) == (item,):
+        return item
+    quotes = next((q for q in "\"'" if q not in item), None)
+    if quotes is None:
+        raise BadSetting("setting.quotes", name=parameter.flag)
+    return f"{quotes}{item}{quotes}"
+
+
+def _levels(parameter: Parameter, raw: object) -> str | None:
+    """`event=level` for each event that was named, in the order of the choices."""
+    given: dict[str, object] = {}
+    if isinstance(raw, str):
+        for item in items(raw):
+            event, equals, word = item.partition("=")
+            if not equals:
+                raise BadSetting("alerts.no-level", name=parameter.flag, value=item[:40])
+            given[event.strip()] = word.strip()
+    elif isinstance(raw, dict):
+        given = raw
+    else:
+        raise BadSetting("alerts.no-level", name=parameter.flag, value=str(raw)[:40])
+    for event, level in given.items():
+        if event not in parameter.choices:
+            likely = nearest(event, parameter.choices)
+            known = ", ".join(parameter.choices)
+            raise BadSetting("alerts.no-event", name=parameter.flag, value=event[:40], likely=likely or known)
+        if not isinstance(level, bool) and str(level).lower() not in LEVELS:
+            raise BadSetting("alerts.no-level", name=parameter.flag, value=f"{event}={level}"[:60])
+    words = {
+        event: (LEVELS[0] if level else LEVELS[2]) if isinstance(level, bool) else str(level).lower() for event, level in given.items()
+    }
+    return ", ".join(f"{event}={words[event]}" for event in parameter.choices if event in words) or None
 
 
 def _bool(parameter: Parameter, text: str) -> bool:

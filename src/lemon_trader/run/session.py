@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lemon_trader.config.alerts import secrets_of
 from lemon_trader.config.settings import GRIDS_FILE, LOCK_FILE, PAPER, STATUS_FILE, RunSettings
 from lemon_trader.core.events import Event
 from lemon_trader.core.instrument import atoms_text
@@ -34,6 +35,7 @@ from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.logger import Log, Redactor
 from lemon_trader.run.parts import apply_limits, make_paper, make_plan, make_venue
+from lemon_trader.run.telling import Telling
 from lemon_trader.venues.live import LiveVenue
 from lemon_trader.venues.paper import PaperVenue
 
@@ -51,7 +53,7 @@ class Session:
 
     def __init__(
         self, settings: RunSettings, env: Env, signer: Signer | None, *, rest_url: str = "", ws_url: str = "", alone: bool = False,
-        locks: Store | None = None, secrets: Sequence[str] = (),
+        locks: Store | None = None, secrets: Sequence[str] = (), world: Env | None = None,
     ) -> None:  # fmt: skip
         """Put the parts together; nothing connects yet.
 
@@ -64,9 +66,13 @@ class Session:
             alone: without records and control channel, which belong to people: a simulation has neither files nor sockets.
             secrets: what no line of the log may show, in whatever spelling.
             locks: where an account's engine is known machine-wide; None = the store's own lock is enough.
+            world: the machine's own time, where `env` has a sandbox's; None = they are the same.
         """
         self.settings = settings
         self.env = env
+        self._world = world or env
+        self._redactor = Redactor([*secrets, *secrets_of(settings.alerts)])
+        self._telling: Telling | None = None
         self._alone = alone
         self._api_key = signer.api_key if signer is not None else PAPER
         self._locks = locks
@@ -85,7 +91,7 @@ class Session:
             self.store, mode=settings.mode, account=self._api_key, durability="strict" if settings.strict else "normal"
         )  # fmt: skip
         self.engine = Engine(self.state, self.journal, self.venue)
-        self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=Redactor(secrets))
+        self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=self._redactor)
         self.runner: Runner | None = None
         self.recent = Recent()
         self._db: Database | None = None
@@ -153,6 +159,7 @@ class Session:
     async def trade(self) -> None:
         """Connect, recover what the venue knows, and let the engine decide from now on."""
         self.engine.on_alert = self._alert
+        self._tell_others()
         await start(
             self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us,
             sleep=self.env.sleep,
@@ -222,6 +229,10 @@ class Session:
         """Give everything back; harmless at any point of a start."""
         if self._control is not None:
             await self._control.stop()
+        if self._telling is not None:
+            await self._telling.close()
+            if self.runner is not None:
+                self.engine.hand_out()  # what could not be told elsewhere is told here
         await self.venue.close()
         if self._recorder is not None:
             self._recorder.commit()
@@ -242,6 +253,14 @@ class Session:
         with suppress(OSError):  # who cannot read it then, reads the last picture
             self.store.replace(GRIDS_FILE, json.dumps(grids).encode())
 
+    def _tell_others(self) -> None:
+        """From now on alerts leave the program as well. A simulation tells nobody."""
+        if not self._alone:
+            self._telling = Telling(
+                self._world, self.settings.alerts, self.state, self.env.now_us, mode=self.settings.mode, api_key=self._api_key,
+                redactor=self._redactor,
+            )  # fmt: skip
+
     def _lock_account(self) -> bool:
         """One account, one engine, whatever folder the other one was started in; only this user's engines on this machine are seen."""
         if self._locks is None:
@@ -261,9 +280,13 @@ class Session:
     def _alert(self, alert: Alert) -> None:
         self.log.note(GRADES[alert.grade], alert.key, alert.values)
         self.on_alert(alert)
+        if self._telling is not None:
+            self._telling.alert(alert)
 
     def _tick(self, now_us: int) -> None:
         self.log.flush()
+        if self._telling is not None:
+            self._telling.ticked()
         if now_us >= self._picture_us:
             self._picture_us = now_us + PICTURE_US
             self._save_picture()
@@ -285,6 +308,8 @@ class Session:
 
     def _fact(self, number: int, event: Event, recorded: Sequence[Recorded]) -> None:
         self.recent.take(recorded)
+        if self._telling is not None:
+            self._telling.fills(recorded)
         if self._recorder is not None:
             self._recorder.apply(number, event, recorded)  # type: ignore[arg-type]
 

@@ -80,6 +80,7 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
         face.say("run.fault", part=name, error=repr(error))
         if session is not None:
             session.log.note("error", "fault", {"part": name, "error": repr(error)})
+            session.state.tell(session.env.now_us(), "alert.part_failed", "grave", part=name, error=repr(error))
         if session is not None and session.runner is not None:
             session.runner.end()  # a fault of ours: orders are pulled, and the next start goes through the journal
 
@@ -150,7 +151,7 @@ def sandbox_session(settings: RunSettings, env: LiveEnv, sandbox: RunningSandbox
     account = sandbox.accounts[0]
     scaled = ScaledEnv(env, sandbox.clock.now_us, sandbox.clock.wall_of)
     signer = make_signer(account.api_key, account.secret, scheme=account.scheme)
-    return Session(settings, scaled, signer, rest_url=sandbox.rest_url, ws_url=sandbox.ws_url)
+    return Session(settings, scaled, signer, rest_url=sandbox.rest_url, ws_url=sandbox.ws_url, world=env)
 
 
 def set_aside(store_dir: Path) -> None:

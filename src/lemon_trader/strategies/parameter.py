@@ -10,7 +10,7 @@ from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.records import Position, Row, View
 
 Value = Decimal | int | str | bool | None  # by kind: pct, quote, price, qty are Decimal; int is int; duration is int seconds; choice is str
-KINDS: Final = ("pct", "quote", "price", "qty", "number", "int", "duration", "choice", "bool", "text")
+KINDS: Final = ("pct", "quote", "price", "qty", "number", "int", "duration", "choice", "bool", "text", "list", "levels")
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -19,12 +19,14 @@ class Parameter(msgspec.Struct, frozen=True):
     Attributes:
         name: key in files and in the environment, `take_profit_pct`; percentages are in percent and end in `_pct`.
         flag: on the command line, `--take-profit-pct`.
-        kind: one of `KINDS`; durations take `90s 5m 12h`, a bare number is seconds.
+        kind: one of `KINDS`; durations take `90s 5m 12h`, a bare number is seconds; a list is commas between, or the flag several times;
+            levels are `event=on|silent|off` for some of `choices`, or a table in a file. Both are kept as text (`config/values.items`).
         default: as a person would type it; None = derived or off.
         low / high: hard bounds, inclusive, as text; outside is refused.
         sane_low / sane_high: beyond these one is asked, because it is probably off by a hundred.
         choices: of a choice.
         help: message id of the sentence that explains it.
+        secret: its value is shown masked wherever it is shown.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Parameter(msgspec.Struct, frozen=True):
     sane_low: str | None = None
     sane_high: str | None = None
     choices: tuple[str, ...] = ()
+    secret: bool = False
 
 
 class Market(msgspec.Struct, frozen=True):
