@@ -75,10 +75,15 @@ class PaperVenue:
         self.file = PaperAccount(store, balances)
 
     @property
+    def account_exchange(self) -> Exchange:
+        """The paper exchange; there once a read has opened the account."""
+        assert self._own is not None
+        return self._own.exchange
+
+    @property
     def account(self) -> Account:
         """The account as the paper exchange has it; there once a read has opened it."""
-        assert self._own is not None
-        return self._own.exchange.accounts[NAME]
+        return self.account_exchange.accounts[NAME]
 
     # -- commands --
 
