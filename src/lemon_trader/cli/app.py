@@ -215,6 +215,18 @@ def _menu(typed: Typed) -> int:
     return menu(typed, dispatch)
 
 
+def _init(typed: Typed) -> int:
+    from lemon_trader.cli.init import init
+
+    return init(typed)
+
+
+def _init_groups() -> Sequence[Group]:
+    from lemon_trader.cli.init import init_groups
+
+    return init_groups()
+
+
 def _doctor(typed: Typed) -> int:
     from lemon_trader.cli.doctor import doctor
 
@@ -293,7 +305,7 @@ COMMANDS: Final = {
         Command("journal verify", _CARE, "", _journal_groups, _journal("verify")),
         Command("journal repair", _CARE, "", _journal_groups, _journal("repair")),
         Command("doctor", _CARE, _PAIRS, _doctor_groups, _doctor),
-        Command("init", _CARE, "", _bare, None),
+        Command("init", _CARE, "", _init_groups, _init),
         Command("panel", _FACES, "", _panel_groups, _panel),
         Command("menu", _FACES, "", _menu_groups, _menu),
         Command("web", _FACES, "", _bare, None),

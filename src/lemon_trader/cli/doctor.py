@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from lemon_trader.cli.console import Console, is_attended, json_line
@@ -47,8 +48,18 @@ def doctor_groups() -> Sequence[Group]:
     ]
 
 
-def doctor(typed: Typed) -> int:
-    """Look at everything, say it, and do the live checks where they are asked for; 1 when something fails. Raises BadSetting."""
+def doctor(typed: Typed, *, rest_url: str = "", ws_url: str = "", locks: Path | None = None) -> int:
+    """Look at everything, say it, and do the live checks where they are asked for; 1 when something fails.
+
+    Args:
+        typed: the command line.
+        rest_url: of requests, instead of the real exchange's, for tests.
+        ws_url: of streams, likewise.
+        locks: folder where an account's engine is known machine-wide; None = this user's.
+
+    Raises:
+        BadSetting: settings that cannot be.
+    """
     settings, pairs = _resolve(typed)
     lines = Lines()
     face = Face(settings)
@@ -57,7 +68,7 @@ def doctor(typed: Typed) -> int:
     symbols = tuple(pairs) or USUAL
     checked: dict[str, Result] = {}
     try:
-        visit = Doctor(settings, symbols, rest_url=typed.flags.get("rest_url", ""), ws_url=typed.flags.get("ws_url", ""))
+        visit = Doctor(settings, symbols, rest_url=rest_url, ws_url=ws_url, locks=locks)
     except (SecretError, UnknownMarket, RecordingError, GateError, PortInUse) as error:
         raise BadSetting("start.refused", reason=str(error)) from error
     try:
