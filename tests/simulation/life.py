@@ -21,6 +21,7 @@ from tests.virtual_time import VirtualLoop
 
 from lemon_trader.config.settings import SANDBOX, PairSettings, RunSettings
 from lemon_trader.core.events import Decided
+from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT
 from lemon_trader.core.units import BUY, EXIT, STATE_NAMES, STOP, TRIGGER, UNKNOWN, US_PER_S
 from lemon_trader.engine.startup import StartRefused
@@ -85,7 +86,6 @@ class Life:
         self.edge.on_request.append(self._hash)
         self.account = world.accounts[0]
         self.exchange = world.app.desk.exchange
-        self.instrument = self.exchange.instrument(drawn.symbol)
         self.written: set[int] = set()
         self.written_totals: dict[object, Decimal] = {}
         self.keys: dict[int, tuple[int, str, int, int]] = {}  # client id -> (era, symbol, slot, generation)
@@ -96,6 +96,11 @@ class Life:
         self.forgiven: tuple[str, ...] = ()  # beginnings of violations that a directed fault itself makes
         self.bare_us = 0  # since when something is held without a stop at the exchange
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
+
+    @property
+    def instrument(self) -> Instrument:
+        """The grid that the exchange counts in now: it becomes finer when filters change."""
+        return self.exchange.instrument(self.drawn.symbol)
 
     # -- the bot --
 
@@ -195,7 +200,8 @@ class Life:
                     key = (self.era, a.symbol, a.slot, a.generation)
                     self.written.add(a.client_id)
                     self.keys[a.client_id] = key
-                    self.written_totals[key] = max(self.written_totals.get(key, Decimal(0)), Decimal(a.total_lots))
+                    total = Decimal(a.total_lots * session.state.markets[a.symbol].instrument.lot_atoms)  # no grid is in it
+                    self.written_totals[key] = max(self.written_totals.get(key, Decimal(0)), total)
 
         session.journal.append = written  # type: ignore[method-assign]
 
@@ -265,6 +271,9 @@ class Life:
                 self.faults.drop(rest, 3)
             case "maintenance":
                 self.faults.maintenance = rest == "on"
+            case "filters":
+                tick, lot = rest.split(",")
+                self.edge.world.app.change_filters(self.drawn.symbol, self.edge.clock(), tick=tick, lot=lot)
             case "wall":
                 env.wall_skew_us += int(rest)
             case "command":
@@ -351,7 +360,10 @@ class Life:
     def _unprotected(self, most_s: float) -> list[str]:
         """I6, counted while the program lives and nothing keeps it from the exchange."""
         account = self.exchange.accounts[self.account.name]
-        held = Decimal(account.position_lots(self.drawn.symbol))
+        lots = account.position_lots(self.drawn.symbol)
+        held = Decimal(
+            lots if abs(lots) >= self.instrument.min_lots else 0
+        )  # no order is small enough for what a coarser grid left as dust
         stops = [
             (o.side, abs(held) if o.trigger_ppm == 1_000_000 else Decimal(o.trigger_lots)) for o in account.live.values() if o.is_trigger
         ]
@@ -385,7 +397,7 @@ class Life:
         for f in fills:
             key = self.keys.get(f.client_id) if f.client_id is not None else None
             if key is not None:
-                per_key[key] = per_key.get(key, Decimal(0)) + f.lots
+                per_key[key] = per_key.get(key, Decimal(0)) + f.lots * i.lot_atoms
         self._note(totals("I2", per_key, self.written_totals))
         left = [o for o in account.live.values() if o.client_id in self.keys]
         known = {o.order_id for o in market.orders.live}

@@ -27,6 +27,7 @@ FAULTS = {
     "F34": ("silence:account", "calm"),
     "F40": ("wall:{w}", "calm"),
     "F46": ("maintenance:on", "maintenance:off"),
+    "F47": ("filters:0.05,0.1", "filters:0.01,0.01"),
     "F50": ("down", "up"),
     "F50b": ("cut", "calm"),
     "F52": ("kill", "calm"),

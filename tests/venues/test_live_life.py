@@ -9,7 +9,7 @@ from tests.fake_env import FakeEnv
 from tests.virtual_time import run
 
 from lemon_trader.core.commands import Cancel
-from lemon_trader.core.events import BookState, CancelAnswered, VenueStatus
+from lemon_trader.core.events import BookState, CancelAnswered, GridChanged, VenueStatus
 from lemon_trader.exchanges.catalog import exchange, signer
 from lemon_trader.venues.live import LiveVenue
 from lemon_trader.venues.venue import VenueLost
@@ -135,10 +135,10 @@ def test_the_exchanges_state_is_told_and_asked_more_often_while_it_is_not_well()
     [
         ([market("SOL_USDC", state="CancelOnly")], ["CancelOnly"]),
         ([], ["Delisted"]),
-        ([market("SOL_USDC", tick="0.05")], ["GridChanged: tick 0.01 to 0.05, lot 0.01 to 0.01"]),
+        ([market("SOL_USDC", kind="PERP")], ["GridChanged: SOL_USDC is another market now: SOL/USDC became SOL/USDC"]),
         ([market("SOL_USDC", minimum="1")], []),
     ],
-    ids=["a book that takes cancels only", "a market that is gone", "another grid", "another minimum"],
+    ids=["a book that takes cancels only", "a market that is gone", "another kind of market", "another minimum"],
 )
 def test_what_changes_in_the_catalogue_is_told_once(markets, expected):
     async def script(rig):
@@ -153,15 +153,17 @@ def test_what_changes_in_the_catalogue_is_told_once(markets, expected):
     play(script)
 
 
-def test_bounds_that_changed_are_used_and_a_grid_that_changed_is_not():
+def test_bounds_and_grids_that_changed_are_told_once_and_used():
     async def script(rig):
         await rig.venue.connect(["SOL_USDC"])
         rig.exchange.markets = [market("SOL_USDC", minimum="1")]
         await rig.env.sleep(400 * S)
         assert rig.venue._markets["SOL_USDC"].min_lots == 100
         rig.exchange.markets = [market("SOL_USDC", tick="0.05")]
-        await rig.env.sleep(400 * S)
-        assert rig.venue._markets["SOL_USDC"].tick == "0.01"
+        await rig.env.sleep(800 * S)
+        told = [(f.instrument.tick, f.instrument.order_tick, f.instrument.min_lots) for f in rig.of(GridChanged)]
+        assert told == [("0.01", "0.01", 100), ("0.01", "0.05", 1)], "the second catalogue has its old minimum"
+        assert rig.venue._markets["SOL_USDC"] == rig.of(GridChanged)[-1].instrument
 
     play(script)
 

@@ -9,6 +9,7 @@ from typing import Final
 from lemon_trader.core.commands import Cancel, Command, Place
 from lemon_trader.core.diff import AGAIN_US, CANCEL, PLACE, diff, fill_slots
 from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
+from lemon_trader.core.grid import snap, snap_actions
 from lemon_trader.core.instrument import atoms_text, within_ppm
 from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, is_masked, mask, review
 from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, Binding, MarketState
@@ -100,6 +101,8 @@ def prepare(state: AccountState, market: MarketState, now_us: int) -> None:
         for order in table.live:
             if order.side == BUY and not order.acked:
                 p.free_quote_atoms -= order.open_lots * order.price_ticks * i.tick_lot_atoms
+    if i.lot_step > 1:
+        p.sellable_lots -= p.sellable_lots % i.lot_step
     p.budget_atoms = m.binding.budget_atoms if m.binding is not None else 0
 
 
@@ -144,6 +147,10 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
             used = _keep_trigger(market, used)
         used = _flatten_row(market, used)
     market.rows_used = used
+    i = market.instrument
+    steps = i.tick_step * i.lot_step  # above 1 only where the venue's grid has become coarser than ours
+    if steps > 1:
+        snap(market.out, used, v, i.tick_step, i.lot_step)
     orders = market.orders.live
     if decided or state.flatten:
         done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
@@ -153,6 +160,8 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     if done or fences or memory_bytes:
         view_bytes, position_bytes = pack(v), pack(p)
     if done:
+        if steps > 1:
+            snap_actions(market.actions, done, market.out, v, i.lot_step)
         _refill(state, now_us)
         limits.rate_tokens, limits.rate_reserve = state.rate_tokens, RATE_RESERVE
         limits.budget_atoms = p.budget_atoms

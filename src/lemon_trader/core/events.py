@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from lemon_trader.core.instrument import Instrument
+
 NO_CLIENT_ID: Final = -1
 NO_TRADE_ID: Final = -1
 
@@ -92,6 +94,16 @@ class BookState(Event, frozen=True, gc=False, tag=True):
 
     symbol: str
     state: str
+
+
+class GridChanged(Event, frozen=True, gc=False, tag=True):
+    """The grid and bounds of a market from here on; what stands in ticks and lots before it means the grid of the one before.
+
+    The first of a market makes it. Steps of the instrument divide those of the one before (`instrument.refine`), so nothing is rounded.
+    """
+
+    symbol: str
+    instrument: Instrument
 
 
 class VenueStatus(Event, frozen=True, gc=False, tag=True):
@@ -430,6 +442,7 @@ AnyEvent = (
     | LastPrice
     | MarkPrice
     | BookState
+    | GridChanged
     | VenueStatus
     | FeedState
     | BadFact

@@ -6,6 +6,7 @@ is refused before it is computed with.
 
 import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from math import gcd
 from typing import Final
 
 import msgspec
@@ -67,6 +68,8 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
         impact_low_ppm / impact_high_ppm: a taking order reaches no further than touch x these; 0 = unbounded.
         band_low_ppm / band_high_ppm: of a perpetual, around the mean mark price; 0 = unbounded.
         imf_ppm / mmf_ppm: base initial and maintenance margin fraction; 0 on spot.
+        tick_step / lot_step: an order's price and quantity are multiples of these; above 1 where the venue made its grid coarser and our
+            numbers stay on the finer one (`refine`).
     """
 
     symbol: str
@@ -94,11 +97,23 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
     imf_ppm: int = 0
     mmf_ppm: int = 0
     book_state: str = "Open"
+    tick_step: int = 1
+    lot_step: int = 1
 
     @property
     def is_perp(self) -> bool:
         """True on a perpetual."""
         return self.kind == PERP
+
+    @property
+    def order_tick(self) -> str:
+        """The smallest price step of an order, as the venue's text."""
+        return self.price_text(self.tick_step)
+
+    @property
+    def order_lot(self) -> str:
+        """The smallest quantity step of an order, as the venue's text."""
+        return self.qty_text(self.lot_step)
 
     def price_ticks(self, text: str) -> int:
         """The price in ticks. Raises GateError when it is not a number, not positive, or off the grid (with the nearest legal ones)."""
@@ -191,6 +206,37 @@ def instrument(
     )
 
 
+def refine(known: Instrument, listed: Instrument) -> Instrument:
+    """`listed` on a grid on which every number of `known` is a whole one too: the largest step that divides both, orders in multiples.
+
+    So a changed grid rounds nothing that is held, rests or is remembered; only what is ordered from now on keeps to the new steps.
+
+    Raises:
+        GateError: another kind or asset, or a common grid too fine to count atoms on.
+    """
+    if (known.kind, known.base, known.quote) != (listed.kind, listed.base, listed.quote):
+        raise GateError(f"{listed.symbol} is another market now: {known.base}/{known.quote} became {listed.base}/{listed.quote}")
+    tick, lot = _common(known.tick, listed.tick), _common(known.lot, listed.lot)
+    fine = instrument(listed.symbol, listed.base, listed.quote, is_perp=listed.is_perp, tick=tick, lot=lot)
+    ticks, lots = steps_between(listed, fine)
+    return msgspec.structs.replace(
+        listed, tick=fine.tick, lot=fine.lot, tick_lot_atoms=fine.tick_lot_atoms, lot_atoms=fine.lot_atoms,
+        price_decimals=fine.price_decimals, qty_decimals=fine.qty_decimals, tick_scale=fine.tick_scale, lot_scale=fine.lot_scale,
+        min_lots=listed.min_lots * lots, max_lots=listed.max_lots * lots, min_ticks=listed.min_ticks * ticks,
+        max_ticks=listed.max_ticks * ticks, tick_step=listed.tick_step * ticks, lot_step=listed.lot_step * lots,
+    )  # fmt: skip
+
+
+def steps_between(coarse: Instrument, fine: Instrument) -> tuple[int, int]:
+    """How many ticks and lots of `fine` are one of `coarse`. Raises GateError unless both are whole."""
+    ticks, tick_rest = divmod(coarse.tick_lot_atoms * fine.lot_atoms, fine.tick_lot_atoms * coarse.lot_atoms)
+    lots, lot_rest = divmod(coarse.lot_atoms, fine.lot_atoms)
+    if tick_rest or lot_rest or not ticks or not lots:
+        grids = f"tick {coarse.tick}, lot {coarse.lot} and tick {fine.tick}, lot {fine.lot}"
+        raise GateError(f"{fine.symbol}: numbers of one grid are not whole on the other ({grids})")
+    return ticks, lots
+
+
 def within_ppm(value: int, factor_ppm: int) -> int:
     """Value x factor, floored; helper of the price bands."""
     return value * factor_ppm // PPM
@@ -207,6 +253,13 @@ def _scale(step: Decimal) -> tuple[int, int]:
     assert isinstance(exponent, int)
     decimals = max(0, -exponent)
     return decimals, int(step.scaleb(decimals))
+
+
+def _common(one: str, other: str) -> str:
+    """The largest step of which both steps are multiples."""
+    first, second = decimal(one), decimal(other)
+    places = max(_scale(first)[0], _scale(second)[0])
+    return _plain(Decimal(gcd(int(first.scaleb(places)), int(second.scaleb(places)))).scaleb(-places))
 
 
 def _plain(value: Decimal) -> str:

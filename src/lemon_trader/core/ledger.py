@@ -114,7 +114,7 @@ class Ledger:
             fill: from any source.
             ordinal: of a fill without a trade id, how many equal ones came before it in the same read.
         """
-        fallback = _fallback(fill)
+        fallback = self._fallback(fill)
         if fallback[3] <= self.forgotten_us // 1_000:
             return True
         if fill.trade_id > 0:
@@ -123,7 +123,7 @@ class Ledger:
 
     def renamed(self, fill: Fill) -> bool:
         """True when an equal fill was booked without a trade id and this one names it: the same fill, told again."""
-        fallback = _fallback(fill)
+        fallback = self._fallback(fill)
         waiting = self._order_counts.get(fallback, 0)
         if fill.trade_id <= 0 or not waiting:
             return False
@@ -222,7 +222,7 @@ class Ledger:
         return realised
 
     def _remember(self, fill: Fill) -> None:
-        fallback = _fallback(fill)
+        fallback = self._fallback(fill)
         key = (fill.order_id, fill.trade_id) if fill.trade_id > 0 else None
         if key is not None:
             self._keys.add(key)
@@ -243,7 +243,8 @@ class Ledger:
             else:
                 self._order_counts.pop(back, None)
 
-
-def _fallback(fill: Fill) -> tuple[str, int, int, int]:
-    # The history's times end at milliseconds while the stream's carry microseconds: compared floored.
-    return (fill.order_id, fill.price_ticks, fill.qty_lots, fill.venue_us // 1_000)
+    def _fallback(self, fill: Fill) -> tuple[str, int, int, int]:
+        # In atoms, which no change of the grid touches: worth and quantity say the price too. The history's times end at milliseconds while
+        # the stream's carry microseconds: compared floored.
+        i, lots = self.instrument, fill.qty_lots
+        return (fill.order_id, fill.price_ticks * lots * i.tick_lot_atoms, lots * i.lot_atoms, fill.venue_us // 1_000)

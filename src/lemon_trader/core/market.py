@@ -22,6 +22,7 @@ AGREE_PPM: Final = 10_000  # two sources within 1 % confirm each other
 PERSIST_US: Final = 1 * US_PER_S  # or one source that stands for a second
 PERSIST_COUNT: Final = 3  # over at least three updates
 OPEN_STATES: Final = ("Open", "PostOnly", "LimitOnly")
+DELISTED: Final = "Delisted"  # our own word for a market that the catalogue no longer names
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Binding:
         params / memory: its records. Memory is what the last turn left; a call that fails leaves it as it was.
         packed: memory as of the last call, as the journal has it; empty before the first.
         features: `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; the incremental function that every carrier calls.
+        regrid: tells `features` that a tick has become so many.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Binding:
     features: Callable[[int, int, int], tuple[int, int]]
     budget_atoms: int
     packed: bytes = b""
+    regrid: Callable[[int], None] = lambda _: None
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class MarketState:
 
     Attributes:
         memory_bytes: the strategy's memory as journalled, until a binding takes it.
+        memory_ticks / memory_lots: how many ticks and lots of today's grid are one of the grid that those bytes stand on.
         slots_seen: `orders.changes` as of which the view's slots were filled.
         bounded: last price, mark and instrument by which the view's price bounds were reckoned.
         retry_book: per slot, the book's update id that a retry must be newer than.
@@ -80,6 +84,8 @@ class MarketState:
     ledger: Ledger = field(init=False)
     binding: Binding | None = None
     memory_bytes: bytes = b""
+    memory_ticks: int = 1
+    memory_lots: int = 1
     rows_used: int = 1
     slots_seen: int = 0
     bounded: tuple[int, int, Instrument] | None = None
@@ -113,10 +119,13 @@ class MarketState:
     sigma_ppm: int = 0
 
     def __post_init__(self) -> None:
-        """Make what needs the instrument, and write into the view what never changes."""
-        i = self.instrument
-        self.ledger = Ledger(i)
-        v = self.view
+        """Make what needs the instrument."""
+        self.ledger = Ledger(self.instrument)
+        self.show_bounds()
+
+    def show_bounds(self) -> None:
+        """Write the instrument's units and bounds into the view."""
+        i, v = self.instrument, self.view
         v.is_perp = int(i.is_perp)
         v.tick_lot_atoms, v.lot_atoms = i.tick_lot_atoms, i.lot_atoms
         v.min_lots, v.max_lots, v.min_ticks, v.max_ticks = i.min_lots, i.max_lots, i.min_ticks, i.max_ticks

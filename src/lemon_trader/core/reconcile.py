@@ -360,16 +360,17 @@ def _resolve_unknown(state: AccountState, market: MarketState, read: AccountRead
 
 def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> None:
     """A fill of an order that is not ours: the operator trades by hand. It moves what the account should hold, once, nothing of ours."""
-    name = str(fill.trade_id) if fill.trade_id > 0 else f"{fill.venue_us // 1_000}:{fill.qty_lots}:{max(0, ordinal)}"
+    instrument = market.instrument
+    quantity = fill.qty_lots * instrument.lot_atoms
+    name = str(fill.trade_id) if fill.trade_id > 0 else f"{fill.venue_us // 1_000}:{quantity}:{max(0, ordinal)}"
     key = f"foreign:{fill.order_id}:{name}"
     if key in market.ledger.moves:
         return
     market.ledger.fund(key, 0)
-    instrument = market.instrument
     if not instrument.is_perp:
         notional = instrument.notional_atoms(fill.price_ticks, fill.qty_lots)
         _expect(state, instrument.quote, -fill.side * notional)
-        _expect(state, instrument.base, fill.side * fill.qty_lots * instrument.lot_atoms)
+        _expect(state, instrument.base, fill.side * quantity)
     _expect(state, fill.fee_asset, -fill.fee_atoms)
 
 

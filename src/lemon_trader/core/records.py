@@ -28,14 +28,24 @@ ORDERS_MAX: Final = 128  # non-terminal orders of one market that a diff looks a
 R = TypeVar("R")
 
 
+def in_ticks() -> Any:
+    """A field that holds a price, or a sum of prices: it is re-expressed when the market's grid changes."""
+    return field(default=0, metadata={"unit": "ticks"})
+
+
+def in_lots() -> Any:
+    """A field that holds a quantity: it is re-expressed when the market's grid changes."""
+    return field(default=0, metadata={"unit": "lots"})
+
+
 def slots_of_int() -> Any:
     """A field that holds one int64 for each slot."""
     return field(default_factory=lambda: [0] * SLOTS, metadata={"length": SLOTS})
 
 
-def ints(length: int) -> Any:
-    """A field that holds `length` int64."""
-    return field(default_factory=lambda: [0] * length, metadata={"length": length})
+def ints(length: int, unit: str = "") -> Any:
+    """A field that holds `length` int64; `unit` is "ticks", "lots", or "" for what no grid changes."""
+    return field(default_factory=lambda: [0] * length, metadata={"length": length, "unit": unit})
 
 
 @dataclass(slots=True)
@@ -219,6 +229,16 @@ def dtype_of(record: type) -> Any:
         return np.int64 if length is None else (np.int64, (length,))
 
     return np.dtype([(f.name, shape(f.metadata.get("length"))) for f in fields(record)], align=True)
+
+
+def rescale(record: Any, tick_factor: int, lot_factor: int) -> None:
+    """Say the same on a grid whose steps are smaller by these factors: fields declared as ticks or lots are multiplied, exactly."""
+    factors = {"ticks": tick_factor, "lots": lot_factor}
+    for f in fields(record):
+        factor = factors.get(f.metadata.get("unit", ""), 1)
+        if factor != 1:
+            value = getattr(record, f.name)
+            setattr(record, f.name, [v * factor for v in value] if type(value) is list else value * factor)
 
 
 def as_row(record: Any) -> tuple[Any, ...]:

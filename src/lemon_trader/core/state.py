@@ -11,7 +11,7 @@ import msgspec
 from lemon_trader.core.events import AccountTerms, Fill, Started
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.ledger import Booked
-from lemon_trader.core.market import MarketState
+from lemon_trader.core.market import DELISTED, MarketState
 from lemon_trader.core.units import ACTIVE, US_PER_S
 
 IDS_BLOCK: Final = 1_024
@@ -126,10 +126,14 @@ class AccountState:
         """Net profit of all markets, quote atoms; None when something held cannot be valued now."""
         total = 0
         for market in self.markets.values():
-            price = market.reference_ticks()
-            if price <= 0 and market.ledger.base_atoms:
-                return None
-            total += market.ledger.net_atoms(price)
+            price, ledger = market.reference_ticks(), market.ledger
+            if price <= 0 and ledger.base_atoms:
+                if market.instrument.book_state != DELISTED:
+                    return None
+                # Nothing will ever price it again: it stands at its cost, and the other markets keep their limits.
+                total += ledger.realised_atoms - ledger.fees_atoms + ledger.funding_atoms
+                continue
+            total += ledger.net_atoms(price)
         return total
 
     def image(self) -> dict[str, Any]:
@@ -148,6 +152,7 @@ class AccountState:
                     "orders": m.orders.image(),
                     "ledger": m.ledger.image(),
                     "memory": m.memory_bytes,
+                    "memory_grid": [m.memory_ticks, m.memory_lots],
                     "frozen": m.frozen,
                     "ended": m.ended,
                     "child": m.next_child,
@@ -170,6 +175,7 @@ class AccountState:
             m.orders.restore(data["orders"])
             m.ledger.restore(data["ledger"])
             m.memory_bytes = data["memory"]
+            m.memory_ticks, m.memory_lots = data.get("memory_grid", (1, 1))  # an image of an older version knows of one grid
             m.frozen = data["frozen"]
             m.ended = data.get("ended", False)  # an image of an older version knows of no pair that ended alone
             m.next_child = data["child"]

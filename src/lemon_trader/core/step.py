@@ -25,6 +25,7 @@ from lemon_trader.core.events import (
     Event,
     FeedState,
     Fill,
+    GridChanged,
     IdsReserved,
     LastPrice,
     Latched,
@@ -42,6 +43,7 @@ from lemon_trader.core.events import (
     VenueStatus,
     Wake,
 )
+from lemon_trader.core.grid import change_grid
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
@@ -495,6 +497,7 @@ def _decided(state: AccountState, e: Decided) -> None:
         return
     if e.memory:
         m.memory_bytes = e.memory
+        m.memory_ticks = m.memory_lots = 1
     for a in e.attempts:
         m.orders.add(order_of(a))
         state.next_id = max(state.next_id, a.client_id + 1)
@@ -567,6 +570,7 @@ _HANDLERS: Final[dict[type, Callable[[AccountState, Any], None]]] = {
     LastPrice: _last,
     MarkPrice: _mark,
     BookState: _book_state,
+    GridChanged: change_grid,
     VenueStatus: _venue_status,
     FeedState: _feed,
     BadFact: _bad,

@@ -21,6 +21,7 @@ from lemon_trader.core.events import (
     CancelAnswered,
     CashMove,
     Decided,
+    GridChanged,
     IdsReserved,
     OrderUpdate,
     PlaceAccepted,
@@ -70,6 +71,16 @@ _DAY: Final = (
     "INSERT OR REPLACE INTO days SELECT symbol, minute / 1440, isqrt(sum(return_squares) / sum(returns)) FROM minutes "
     "WHERE symbol = ? AND minute >= ? AND minute < ? GROUP BY 1, 2 HAVING sum(returns) > 0"
 )
+# Given (ticks, lots, symbol): how many of the new grid are one of the old.
+_REGRID: Final = (
+    "UPDATE fills SET price_ticks = price_ticks * ?1, mid_ticks = mid_ticks * ?1, qty_lots = qty_lots * ?2 WHERE symbol = ?3",
+    "UPDATE rebalances SET price_ticks = price_ticks * ?1, qty_lots = qty_lots * ?2 WHERE symbol = ?3",
+    "UPDATE sessions SET inventory_lots = inventory_lots * ?2 WHERE symbol = ?3",
+)
+_REGRID_MINUTES: Final = (
+    "UPDATE minutes SET bid_ticks = bid_ticks * ?1, ask_ticks = ask_ticks * ?1, spread_ticks_sum = spread_ticks_sum * ?1, "
+    "touch_lots = touch_lots * ?2, traded_lots = traded_lots * ?2 WHERE symbol = ?3"
+)
 
 
 @dataclass(slots=True)
@@ -93,11 +104,13 @@ class Recorder:
         applied: number of the last fact whose rows are gathered; facts up to it are skipped.
         error: why the last commit failed; "" = it did not.
         dropped: True when rows were dropped: only a rebuild makes the file whole.
+        rebuilds: the journal is folded anew. The minutes of the market are not in it and stand on their last grid all the while.
     """
 
     def __init__(self, db: Database) -> None:
         self.error = ""
         self.dropped = False
+        self.rebuilds = False
         self._db = db
         self._pending: list[tuple[str, Sequence[Any]]] = []
         self._sessions: dict[str, int] = {}
@@ -109,6 +122,7 @@ class Recorder:
         self._mids: dict[str, tuple[int, int]] = {}  # (ts_us, bid + ask) of the last sample
         self._ended: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._instruments: dict[str, Instrument] = {}
+        self._grids: dict[str, tuple[int, int]] = {}  # (tick_lot_atoms, lot_atoms) that the market's rows stand on
         self._committed_us = 0
         self._rebalances: set[int] = {
             r[0] for r in db.query("SELECT client_id FROM rebalances WHERE order_id = '' ORDER BY ts_us DESC LIMIT 9")
@@ -120,14 +134,15 @@ class Recorder:
         self._ids: tuple[int, int] = (row["ids_lo"], row["ids_hi"])
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             AccountRead: self._read, AccountTerms: self._terms, CancelAnswered: self._cancelled, CashMove: self._move,
-            Decided: self._decided, IdsReserved: self._reserved, OrderUpdate: self._update, PlaceAccepted: self._accepted,
-            PlaceRefused: self._refused, PlaceUnknown: self._unknown, PublicTrade: self._trade, Started: self._started,
-            Touch: self._touch, Wake: self._wake,
+            Decided: self._decided, GridChanged: self._grid_changed, IdsReserved: self._reserved, OrderUpdate: self._update,
+            PlaceAccepted: self._accepted, PlaceRefused: self._refused, PlaceUnknown: self._unknown, PublicTrade: self._trade,
+            Started: self._started, Touch: self._touch, Wake: self._wake,
         }  # fmt: skip
 
     def define(self, instrument: Instrument) -> None:
-        """Write down a market's grid; before its first fact, and again when it changed."""
+        """Write down a market's grid; before its first fact, and again when it changed: rows of before are said again on the new one."""
         i = self._instruments[instrument.symbol] = instrument
+        self._regrid(i)
         grid = (i.tick_scale, 10**i.price_decimals, i.price_decimals, i.lot_scale, 10**i.qty_decimals, i.qty_decimals)
         values = (i.symbol, i.base, i.quote, int(i.is_perp), i.tick, i.lot, *grid, i.tick_lot_atoms, i.lot_atoms, i.min_lots)
         self._pending.append((_SYMBOL, values))
@@ -173,6 +188,13 @@ class Recorder:
         self.error = "rows were dropped while the disk refused; the next start builds them anew" if self.dropped else ""
         return not self.dropped
 
+    def keep_minutes(self, before: dict[str, tuple[int, int]]) -> None:
+        """Bring the minutes, which a rebuild left alone, from these grids to the ones of now."""
+        for symbol, known in before.items():
+            grid = self._grids.get(symbol, known)
+            if grid != known:
+                self._pending.append((_REGRID_MINUTES, (*_factors(known, grid), symbol)))
+
     def jump(self, sequence: int) -> None:
         """Say that everything up to `sequence` is in: a rebuild over a repaired journal counts fewer facts than were written."""
         self.applied = sequence
@@ -185,6 +207,9 @@ class Recorder:
         params = json.dumps(e.params, sort_keys=True, ensure_ascii=False)
         values = (sequence, e.symbol, e.strategy, e.mode, e.ts_us, e.budget_atoms, e.inventory_lots, e.inventory_cost_atoms, params)
         self._pending.append((_SESSION, values))
+
+    def _grid_changed(self, _sequence: int, e: GridChanged) -> None:
+        self.define(e.instrument)
 
     def _terms(self, _sequence: int, e: AccountTerms) -> None:
         self._pending.append((_TERMS, (e.spot_maker_ppm, e.spot_taker_ppm, e.perp_maker_ppm, e.perp_taker_ppm)))
@@ -253,6 +278,20 @@ class Recorder:
         )))  # fmt: skip
 
     # ---- helpers ----
+
+    def _regrid(self, i: Instrument) -> None:
+        known = self._grids.get(i.symbol)
+        if known is None:
+            known = _grids_in(self._db).get(i.symbol, (i.tick_lot_atoms, i.lot_atoms))
+        grid = self._grids[i.symbol] = (i.tick_lot_atoms, i.lot_atoms)
+        if known == grid:
+            return
+        self._gather()
+        statements = _REGRID if self.rebuilds else (*_REGRID, _REGRID_MINUTES)
+        self._pending += [(sql, (*_factors(known, grid), i.symbol)) for sql in statements]
+        self._touches.pop(i.symbol, None)
+        self._views.pop(i.symbol, None)
+        self._mids.pop(i.symbol, None)
 
     def _session(self, symbol: str) -> int:
         """The id of the market's running session; 0 before the first."""
@@ -355,17 +394,40 @@ def resume(db: Database, sequence: int, facts: Callable[[], Iterable[AnyEvent]],
 
 def rebuild(db: Database, sequence: int, facts: Iterable[AnyEvent], instruments: Iterable[Instrument]) -> Recorder:
     """Empty `db` and fold the whole journal into it; arguments and errors as of `resume`."""
+    before = _grids_in(db)
     db.clear()
     recorder = Recorder(db)
+    recorder.rebuilds = True
     state = AccountState()
-    for instrument in instruments:
-        recorder.define(instrument)
-        state.add_market(instrument)
+    waiting = {instrument.symbol: instrument for instrument in instruments}
     for number, fact in enumerate(facts, 1):
+        symbol = getattr(fact, "symbol", "")
+        if symbol in waiting:
+            first = waiting.pop(symbol)
+            if not isinstance(fact, GridChanged):  # a journal that names no grid was written on the one of now
+                recorder.define(first)
+                state.add_market(first)
         step(state, fact)
         recorder.apply(number, fact, state.recorded)
         state.recorded.clear()
         state.alerts.clear()
+    for instrument in waiting.values():
+        recorder.define(instrument)
+    recorder.rebuilds = False
+    recorder.keep_minutes(before)
     recorder.jump(sequence)
     recorder.commit()
     return recorder
+
+
+def _grids_in(db: Database) -> dict[str, tuple[int, int]]:
+    """(tick_lot_atoms, lot_atoms) of each market as the file has it."""
+    return {
+        row["symbol"]: (row["tick_lot_atoms"], row["lot_atoms"])
+        for row in db.query("SELECT symbol, tick_lot_atoms, lot_atoms FROM symbols")
+    }
+
+
+def _factors(old: tuple[int, int], new: tuple[int, int]) -> tuple[int, int]:
+    """How many ticks and lots of the new grid are one of the old."""
+    return old[0] * new[1] // (new[0] * old[1]), old[1] // new[1]

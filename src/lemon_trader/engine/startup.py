@@ -1,14 +1,15 @@
 """Start is recovery: the journal is folded, the venue asked, and what differs becomes events. A fresh start recovers an empty journal."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from lemon_trader.core.decide import is_fresh
-from lemon_trader.core.events import AnyEvent, IdsReserved, Started, Wake
-from lemon_trader.core.instrument import Instrument, atoms_text
-from lemon_trader.core.market import Binding, MarketState
+from lemon_trader.core.events import AnyEvent, BookState, GridChanged, IdsReserved, Started, Wake
+from lemon_trader.core.grid import unpacked
+from lemon_trader.core.instrument import GateError, Instrument, atoms_text, refine
+from lemon_trader.core.market import DELISTED, Binding, MarketState
 from lemon_trader.core.records import unpack
 from lemon_trader.core.state import IDS_BLOCK, AccountState
 from lemon_trader.core.step import step
@@ -59,17 +60,41 @@ class Plan(msgspec.Struct, frozen=True):
 def fold(state: AccountState, image: bytes | None, events: Sequence[AnyEvent], instruments: dict[str, Instrument]) -> None:
     """Fold a journal into a fresh state.
 
-    Facts in ticks and lots mean the grid of `instruments`, so every market that the journal names is made first.
+    Facts in ticks and lots mean the grid that the journal names before them (`GridChanged`). `instruments` make the markets of a journal
+    that names none.
     """
     if image is not None:
         state.restore(msgspec.msgpack.decode(image))
     for event in events:
         symbol = getattr(event, "symbol", "")
-        if symbol and symbol not in state.markets and symbol in instruments:
+        if symbol and symbol not in state.markets and symbol in instruments and not isinstance(event, GridChanged):
             state.add_market(instruments[symbol])
         step(state, event)
     state.alerts.clear()  # told in that life
     state.recorded.clear()
+
+
+def relist(engine: Engine, listed: Mapping[str, Instrument], symbols: Iterable[str], now_us: int) -> None:
+    """Bring the markets that the state knows, and `symbols`, to what the exchange lists now: new ones, changed grids, delisted ones.
+
+    A market that is listed no more, or on a grid that has none in common with ours, stays as it was: told, and nothing opens there.
+    """
+    state = engine.state
+    for symbol in sorted({*state.markets, *symbols}):
+        known, new = state.markets.get(symbol), listed.get(symbol)
+        if known is None:
+            assert new is not None, symbol
+            engine.record(GridChanged(now_us, symbol, new))
+        elif new is None:
+            engine.record(BookState(now_us, symbol, DELISTED))
+        else:
+            try:
+                fine = refine(known.instrument, new)
+            except GateError as error:
+                engine.record(BookState(now_us, symbol, f"GridChanged: {error}"))
+                continue
+            if fine != known.instrument:
+                engine.record(GridChanged(now_us, symbol, fine))
 
 
 def bind(state: AccountState, plan: Plan) -> None:
@@ -78,7 +103,7 @@ def bind(state: AccountState, plan: Plan) -> None:
     binding = plan.bind(market)
     if market.memory_bytes:
         try:
-            binding.memory = unpack(type(binding.memory), market.memory_bytes)
+            binding.memory = unpacked(unpack(type(binding.memory), market.memory_bytes), market)
         except (msgspec.DecodeError, TypeError) as error:
             raise StartRefused("start.memory_unreadable", symbol=plan.symbol, strategy=plan.strategy, error=error) from error
     market.binding = binding

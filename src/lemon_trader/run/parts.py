@@ -89,7 +89,8 @@ def make_plan(pair: PairSettings, state: AccountState, instrument: Instrument, a
             raise StartRefused("start.inventory", symbol=pair.symbol, error=error) from error
 
     def bind(_: MarketState) -> Binding:
-        return Binding(strategy.name, strategy.targets, params, strategy.memory_type(), strategy.features(params), budget)
+        features = strategy.features(params)
+        return Binding(strategy.name, strategy.targets, params, strategy.memory_type(), features, budget, regrid=features.rescale)
 
     cost = instrument.notional_atoms(market.price_ticks, lots)
     shown = {name: str(value) for name, value in values.items() if value is not None}

@@ -17,6 +17,7 @@ from lemon_trader.config.alerts import secrets_of
 from lemon_trader.config.settings import GRIDS_FILE, LOCK_FILE, PAPER, STATUS_FILE, RunSettings
 from lemon_trader.core.events import Event
 from lemon_trader.core.instrument import atoms_text
+from lemon_trader.core.market import DELISTED
 from lemon_trader.core.state import AccountState, Alert, Recorded
 from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
 from lemon_trader.core.watch import held_text
@@ -29,7 +30,7 @@ from lemon_trader.engine.preview import preview
 from lemon_trader.engine.recent import Recent
 from lemon_trader.engine.runner import Runner
 from lemon_trader.engine.snapshot import snapshot
-from lemon_trader.engine.startup import Plan, StartRefused, bind, fold, start
+from lemon_trader.engine.startup import Plan, StartRefused, bind, fold, relist, start
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
@@ -119,17 +120,20 @@ class Session:
             if pair.symbol not in instruments:
                 near = [s for s in sorted(instruments) if s.split("_", maxsplit=1)[0] == pair.symbol.split("_", maxsplit=1)[0]]
                 raise StartRefused("start.unknown_symbol", symbol=pair.symbol, near=", ".join((near or sorted(instruments))[:6]))
-            self.state.add_market(instruments[pair.symbol])
+        if not self._alone:
+            self._open_records()  # before a grid changes: the records hold the old one's numbers
+        relist(self.engine, instruments, [pair.symbol for pair in self.settings.pairs], self.env.now_us())
+        self.venue.use({symbol: market.instrument for symbol, market in self.state.markets.items()})
         if not self._alone:
             self._keep_grids()
-            self._open_records()
 
     async def plan(self) -> Sequence[Plan]:
         """Read the account and the prices once and make the plans. Raises VenueLost, StrategyRefused, StartRefused."""
         self.engine.record(await self.venue.terms())
         symbols = sorted(self.state.markets)
         for symbol in symbols:
-            self.engine.turn([await self.venue.depth(symbol)])
+            if self.state.markets[symbol].instrument.book_state != DELISTED:
+                self.engine.turn([await self.venue.depth(symbol)])
         self.recent.begin(self.state.markets)
         read = await self.venue.read_account(symbols, self.env.now_us())
         free: dict[str, int] = {b.asset: b.available_atoms for b in read.balances}

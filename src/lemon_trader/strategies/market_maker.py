@@ -8,7 +8,7 @@ have changed. `market_maker_setup.py` makes the parameters.
 from dataclasses import dataclass
 from typing import Final
 
-from lemon_trader.core.records import ASK_SLOT, REBALANCE_SLOT, Position, Row, View, ints
+from lemon_trader.core.records import ASK_SLOT, REBALANCE_SLOT, Position, Row, View, in_lots, in_ticks, ints
 from lemon_trader.core.units import BUY, POST_ONLY, PPM, QUOTE, REBALANCE, SELL, TAKE
 from lemon_trader.formulas.compilable import compilable
 from lemon_trader.formulas.cost import cap_ticks
@@ -50,7 +50,7 @@ class MarketMakerParams:
     spread_ppm: int = 0
     levels: int = 0
     level_step_ppm: int = 0
-    quantity_lots: int = 0
+    quantity_lots: int = in_lots()
     target_ppm: int = 0
     skew_ppm: int = 0
     widening_ppm: int = 0
@@ -85,21 +85,21 @@ class MarketMakerMemory:
     stamp: int = 0
     base_atoms: int = 0
     budget_atoms: int = 0
-    anchor2: int = 0
+    anchor2: int = in_ticks()
     half_ppm: int = 0
     skew_ppm: int = 0
-    size_lots: int = 0
+    size_lots: int = in_lots()
     look_us: int = 0
     pulled_side: int = 0
     calm_us: int = 0
     bids_paused: int = 0
     rebalance_side: int = 0
-    rebalance_ticks: int = 0
-    rebalance_lots: int = 0
+    rebalance_ticks: int = in_ticks()
+    rebalance_lots: int = in_lots()
     rebalance_generation: int = 0
     rebalance_us: int = 0
     generation: list[int] = ints(QUOTE_SLOTS)
-    total: list[int] = ints(QUOTE_SLOTS)
+    total: list[int] = ints(QUOTE_SLOTS, "lots")
 
 
 @compilable

@@ -93,7 +93,7 @@ class MarketMaker:
         """The smallest budget with which all levels of both sides can rest, quote atoms; 0 while the price is unknown."""
         return self._budget_needed(self._read(values, market), market)
 
-    def features(self, params: MarketMakerParams) -> Callable[[int, int, int], tuple[int, int]]:
+    def features(self, params: MarketMakerParams) -> MarketFeatures:
         """A fresh maker of volatility and fall over the windows of `params`."""
         return MarketFeatures(params.volatility_window_us, params.fall_window_us)
 

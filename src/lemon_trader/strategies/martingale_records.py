@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from lemon_trader.core.records import LAYERS_MAX, ints
+from lemon_trader.core.records import LAYERS_MAX, in_lots, in_ticks, ints
 from lemon_trader.core.units import BUY
 
 # Phases.
@@ -64,7 +64,7 @@ class MartingaleParams:
     resting: int = 0
     entry: int = 0
     offset_ppm: int = 0
-    entry_ticks: int = 0
+    entry_ticks: int = in_ticks()
     attempts: int = 0
     entry_wait_us: int = 0
     chase_ppm: int = 0
@@ -109,8 +109,8 @@ class MartingaleMemory:
     cycles_done: int = 0
     next_us: int = 0
     layers: int = 0
-    anchor_ticks: int = 0
-    anchor_most: int = 0
+    anchor_ticks: int = in_ticks()
+    anchor_most: int = in_ticks()
     by_market: int = 0
     anchored: int = 0
     enter_by_market: int = 0
@@ -120,16 +120,16 @@ class MartingaleMemory:
     dust_atoms: int = 0
     dust_cost: int = 0
     reached: int = 0
-    bought: int = 0
+    bought: int = in_lots()
     base_atoms: int = 0
     depth: int = 0
-    exit_ticks: int = 0
-    stop_ticks: int = 0
-    cycle_lots: int = 0
+    exit_ticks: int = in_ticks()
+    stop_ticks: int = in_ticks()
+    cycle_lots: int = in_lots()
     trigger_generation: int = 0
-    trigger_ticks: int = 0
+    trigger_ticks: int = in_ticks()
     trigger_us: int = 0
-    trigger_fills: int = 0
-    price: list[int] = ints(LAYERS_MAX)
-    total: list[int] = ints(LAYERS_MAX)
+    trigger_fills: int = in_lots()
+    price: list[int] = ints(LAYERS_MAX, "ticks")
+    total: list[int] = ints(LAYERS_MAX, "lots")
     depth_ppm: list[int] = ints(LAYERS_MAX)

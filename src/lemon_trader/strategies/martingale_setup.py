@@ -81,7 +81,7 @@ class Martingale:
         """The smallest budget with which every layer reaches the market's minimum, quote atoms; 0 while the price is unknown."""
         return smallest_budget(self._read(Settings(values, self.parameters), market), market)
 
-    def features(self, params: MartingaleParams) -> Callable[[int, int, int], tuple[int, int]]:
+    def features(self, params: MartingaleParams) -> MarketFeatures:
         """A fresh maker of volatility and fall; a martingale decides by neither, the screens show them."""
         assert isinstance(params, MartingaleParams)
         return MarketFeatures(VOLATILITY_WINDOW_US, FALL_WINDOW_US)

@@ -65,6 +65,16 @@ class StrategyRefused(ValueError):
         self.values = values
 
 
+class FeatureMaker(Protocol):
+    """The maker of a market's features."""
+
+    def __call__(self, now_us: int, bid_ticks: int, ask_ticks: int) -> tuple[int, int]:
+        """(volatility_ppm, fall_ppm) after this touch; times never go back."""
+
+    def rescale(self, tick_factor: int) -> None:
+        """A tick has become so many; the features stay what they are."""
+
+
 class Strategy(Protocol):
     """What one file of this folder offers; `catalog.py` lists them.
 
@@ -84,8 +94,8 @@ class Strategy(Protocol):
     def build(self, values: Mapping[str, Value], market: Market) -> Any:
         """The params record. Raises StrategyRefused."""
 
-    def features(self, params: Any) -> Callable[[int, int, int], tuple[int, int]]:
-        """A fresh maker of the view's features, `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; called for every touch."""
+    def features(self, params: Any) -> FeatureMaker:
+        """A fresh maker of the view's features; called for every touch."""
 
     def budget_needed(self, values: Mapping[str, Value], market: Market) -> int:
         """The smallest budget with which every order reaches the market's minimum, quote atoms; 0 = unknown. Raises StrategyRefused."""

@@ -1,20 +1,23 @@
 """A real exchange, or one that speaks like it: commands over the order wire, facts from streams and reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from lemon_trader.api.account import AccountReader
 from lemon_trader.api.client import ReadLost
 from lemon_trader.api.order_wire import OrderWire
 from lemon_trader.core.commands import Command
-from lemon_trader.core.events import AccountRead, AccountTerms, BookSnapshot, Event
+from lemon_trader.core.events import AccountRead, AccountTerms, BadFact, BookSnapshot, Event, PlaceRefused
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.env import Env, Timer
 from lemon_trader.exchanges.dialect import Dialect, Signer
 from lemon_trader.venues.account_feed import AccountFeed
 from lemon_trader.venues.market_feed import MarketFeed
-from lemon_trader.venues.public_side import PublicSide
+from lemon_trader.venues.public_side import PublicSide, is_one_grid
 from lemon_trader.venues.venue import Sink, VenueLost
 from lemon_trader.websocket.client import AGE_US
+
+GRID_CODES: Final = frozenset(("INVALID_PRICE", "INVALID_QUANTITY", "INVALID_CLIENT_REQUEST"))  # what an order off the grid is refused with
 
 
 class LiveVenue:
@@ -58,7 +61,9 @@ class LiveVenue:
         self._tasks: list[Timer] = []
         self._feeds: list[MarketFeed | AccountFeed] = []
         self._is_closed = False
-        self._side = PublicSide(env, dialect, signer, self._tell, rest_url)
+        self._public: MarketFeed | None = None
+        self._unread: set[str] = set()  # delisted markets that reads of the account leave out, because the exchange refuses them
+        self._side = PublicSide(env, dialect, signer, self._tell, rest_url, on_grid=self._regridded)
         self.clock = self._side.clock
         self.rate = self._side.rate
         self._client = self._side.client
@@ -84,6 +89,10 @@ class LiveVenue:
         """The exchange's markets by symbol. Raises VenueLost."""
         return await self._side.instruments()
 
+    def use(self, instruments: Mapping[str, Instrument]) -> None:
+        """Speak of these markets on the caller's grid; one that the exchange does not list is left out of the streams."""
+        self._side.use(instruments)
+
     async def terms(self) -> AccountTerms:
         """The account's rates and switches. Raises VenueLost."""
         await self._side.ready()
@@ -95,11 +104,20 @@ class LiveVenue:
     async def read_account(self, symbols: Sequence[str], since_us: int) -> AccountRead:
         """Read orders, history, fills, moves, balances and positions of these markets. Raises VenueLost when any of the reads fails."""
         await self._side.ready()
-        markets = await self._side.of(symbols)
+        self._unread &= self._side.delisted
+        markets = await self._side.of([symbol for symbol in symbols if symbol not in self._unread])
         try:
-            return await self._account.read(markets, since_us)
+            read = await self._account.read(markets, since_us)
         except ReadLost as fault:
-            raise VenueLost(str(fault)) from fault
+            self._side.is_in_doubt = True
+            gone = self._side.delisted.intersection(markets)
+            if not gone:
+                raise VenueLost(str(fault)) from fault
+            self._unread |= gone  # it may have failed for them alone: the others are read without them from now on
+            return await self.read_account(symbols, since_us)
+        if any(not is_one_grid(market, self._markets[symbol]) for symbol, market in markets.items()):
+            raise VenueLost("a market's grid has changed while the account was read")
+        return read
 
     async def depth(self, symbol: str) -> BookSnapshot:
         """The book of one market now, for sheets before a start. Raises VenueLost."""
@@ -113,13 +131,15 @@ class LiveVenue:
         assert not self._feeds
         await self._side.ready()
         await self._side.of(symbols)
+        streamed = [symbol for symbol in symbols if symbol not in self._side.delisted]
         self._orders.start()
         public = MarketFeed(
-            self._env, self._ws_url, self._dialect, self._client, self._markets, symbols, self._tell, age_us=self._age_us
+            self._env, self._ws_url, self._dialect, self._client, self._markets, streamed, self._tell, age_us=self._age_us
         )  # fmt: skip
         private = AccountFeed(
-            self._env, self._ws_url, self._dialect, self._signer, self.clock, self._markets, symbols[0], self._tell, age_us=self._age_us
+            self._env, self._ws_url, self._dialect, self._signer, self.clock, self._markets, streamed[0], self._tell, age_us=self._age_us
         )
+        self._public = public
         self._feeds += [public, private]
         for feed in self._feeds:
             feed.start()
@@ -139,5 +159,18 @@ class LiveVenue:
     # -- inside --
 
     def _tell(self, facts: Sequence[Event]) -> None:
-        if not self._is_closed:
-            self._sink(facts)
+        if self._is_closed:
+            return
+        if not self._side.is_in_doubt:
+            self._side.is_in_doubt = any(_doubts_grid(fact) for fact in facts)
+        self._sink(facts)
+
+    def _regridded(self, symbol: str) -> None:
+        """What waits in a stream on the old grid is dropped with the connection."""
+        if self._public is not None:
+            self._public.stream.restart(f"{symbol} is on another grid")
+
+
+def _doubts_grid(fact: Event) -> bool:
+    """Whether a fact may mean that numbers stand on another grid: something came that could not be read, or an order was off it."""
+    return (type(fact) is BadFact and fact.raw != "") or (type(fact) is PlaceRefused and fact.code in GRID_CODES)

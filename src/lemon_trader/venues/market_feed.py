@@ -138,14 +138,17 @@ class MarketFeed:
 
     async def _read_book(self, symbol: str, market: "_Market") -> None:
         epoch = self.stream.epoch
+        instrument = self._instruments[symbol]
         try:
-            book = await self._client.depth(self._instruments[symbol])
+            book = await self._client.depth(instrument)
         except ReadLost as fault:
             self._tell([BadFact(self._env.now_us(), "depth", symbol, str(fault), "")])
             await self._env.sleep(market.backoff.next_us())
             market.is_reading = False
             return
         market.is_reading = False
+        if instrument is not self._instruments[symbol]:
+            return  # its grid may be another one by now: the next look reads again
         market.read_us = self._env.now_us()
         market.backoff.reset()
         if not self.stream.is_up:

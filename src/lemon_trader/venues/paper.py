@@ -102,6 +102,10 @@ class PaperVenue:
         """The exchange's markets by symbol. Raises VenueLost."""
         return await self._side.instruments()
 
+    def use(self, instruments: Mapping[str, Instrument]) -> None:
+        """Speak of these markets on the caller's grid."""
+        self._side.use(instruments)
+
     async def terms(self) -> AccountTerms:
         """The account's rates: tier 1. Raises VenueLost, PaperAccountError."""
         own = await self._opened(())
