@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lemon_trader.cli.doors import DONE, REFUSED, answer
+from lemon_trader.cli.doors import DONE, answer
 from lemon_trader.cli.flags import Typed, help_text, read_flags, trading_groups
 from lemon_trader.cli.screen import columns_of
 from lemon_trader.messages.catalogue import say
@@ -28,7 +28,7 @@ def dispatch(door: str, arguments: Sequence[str]) -> int:
         print(help_text(f"python {door} {say('help.flags')}", groups, columns_of(sys.stdout)))
         return DONE
     if flags.get("panel"):
-        return _later("panel")
+        return _panel(typed)
     if flags.get("cli"):
         return _menu(typed)
     if is_direct_run(typed):
@@ -54,6 +54,8 @@ def _menu(typed: Typed) -> int:
     return menu(typed, command, seed_door=True)
 
 
-def _later(face: str) -> int:
-    print(say("command.later", command=face), file=sys.stderr)
-    return REFUSED
+def _panel(typed: Typed) -> int:
+    from lemon_trader.cli.app import flags_of
+    from lemon_trader.cli.panel import panel
+
+    return panel(typed, flags_of, seed_door=True)

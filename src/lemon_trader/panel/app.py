@@ -21,7 +21,7 @@ from lemon_trader.panel import chart, view
 from lemon_trader.panel.commands import NAMES, Commands
 from lemon_trader.panel.desk import Desk
 from lemon_trader.panel.lines import Line, plain
-from lemon_trader.panel.scene import Scene
+from lemon_trader.panel.scene import Picture, Scene
 from lemon_trader.panel.settings import FILE, PanelSettings
 
 COLUMNS_MIN: Final = 80
@@ -37,6 +37,11 @@ LOOKS: Final = {
     "plain": "", "title": "bold", "dim": "dim", "good": "green", "bad": "bold red", "warn": "yellow", "banner": "bold reverse",
     "live": "bold white on red", "buy": "green", "sell": "red",
 }  # fmt: skip
+
+
+def _at_us(picture: Picture) -> int:
+    at_us = picture.get("as_of_us")
+    return at_us if isinstance(at_us, int) else 0
 
 
 class Pane(Static):
@@ -64,7 +69,9 @@ class Panel(App[None]):
 
     CSS = """
     Screen { layout: vertical; }
-    #head, #quoting, #prompt, #keys { height: 1; }
+    #head, #quoting, #keys, #line { height: 1; }
+    #question { height: auto; max-height: 4; display: none; }
+    .asking #question { display: block; }
     #quoting.two { height: 2; }
     #body { height: 1fr; }
     #markets { height: auto; max-height: 5; }
@@ -83,17 +90,16 @@ class Panel(App[None]):
     .paging #pager { display: block; }
     .small #body, .small #pager { display: none; }
     .small #small { display: block; }
-    #command { height: 1; border: none; padding: 0; background: $background; display: none; }
-    .typing #command { display: block; }
-    .typing #prompt { display: none; }
-    .asking #prompt { display: block; }
+    #colon { width: 2; height: 1; }
+    #command { width: 1fr; height: 1; border: none; padding: 0; background: transparent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon,slash", "command", show=False),
+        Binding("colon,slash", "command", show=False, priority=True),
         Binding("q", "quit_or_close", show=False),
         Binding("tab", "next_market", show=False, priority=True),
     ]
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
     TITLE = "lemon_trader"
 
     def __init__(self, desk: Desk, settings: PanelSettings, declarations: Declarations, *, alone: bool = True) -> None:
@@ -130,13 +136,18 @@ class Panel(App[None]):
         with VerticalScroll(id="pager"):
             yield Static(id="page")
         yield Pane(id="small")
-        yield Pane(id="prompt")
-        yield Input(id="command", suggester=SuggestFromList(self._suggestions(), case_sensitive=False), compact=True, select_on_focus=False)
+        yield Pane(id="question")
+        with Horizontal(id="line"):
+            yield Pane(id="colon")
+            yield Input(
+                id="command", suggester=SuggestFromList(self._suggestions(), case_sensitive=False), compact=True, select_on_focus=False
+            )
         yield Pane(id="keys")
 
     def on_mount(self) -> None:
         """Say how things stand, then look twice a second."""
         self._is_ready = True
+        self.theme = "ansi-dark"  # the terminal's own colours, dark or light
         self._welcome()
         self.set_interval(REFRESH_S, self._tick)
         self._tick()
@@ -150,6 +161,14 @@ class Panel(App[None]):
         self.call_after_refresh(self.draw)
 
     # -- keys --
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Inside the command line a colon is a colon, and Tab does nothing.
+
+        The keys that open it are looked at before any other, so that what is typed behind them in one breath finds it open.
+        """
+        del parameters
+        return not (action in {"command", "next_market"} and self.screen.has_class("typing"))
 
     def action_command(self) -> None:
         """Open the command line."""
@@ -227,6 +246,7 @@ class Panel(App[None]):
         self._question = question
         self._waits = asyncio.get_running_loop().create_future()
         self.screen.add_class("asking")
+        self.query_one("#question", Pane).update(drawn(view.question(question, self._extent[0])))  # its height follows its text
         self._type("")
         try:
             return await self._waits
@@ -259,7 +279,7 @@ class Panel(App[None]):
         field.value = text
         self._back = 0
         self.screen.add_class("typing")
-        field.focus()
+        self.screen.set_focus(field)  # at once: what is typed behind the colon in the same breath belongs to it
         self.draw()
 
     def _stop_typing(self) -> None:
@@ -313,7 +333,6 @@ class Panel(App[None]):
             if picture is not None and (not scene.mode or scene.mode == mode):
                 if not scene.is_running:
                     scene.note("SYSTEM", say("panel.attached", mode=mode.upper()))
-                    self.commands.launched = None
                     scene.starting = False
                 scene.mode = mode
                 scene.take(picture, running=True)
@@ -324,7 +343,8 @@ class Panel(App[None]):
         if scene.is_running:
             scene.is_running = False
             scene.note("WARNING", say("panel.engine-ended", mode=scene.mode.upper()))
-        if scene.mode and scene.picture is None:
+            self._last_seen()
+        elif scene.mode and scene.picture is None:
             self._last_seen()
         self._watch_launch()
 
@@ -359,17 +379,20 @@ class Panel(App[None]):
         except (OSError, ValueError) as error:
             self._say_trouble(say("panel.unreadable", mode=self.scene.mode.upper(), reason=str(error)[:120]))
             return
-        if isinstance(picture, dict):
+        seen = self.scene.picture
+        if isinstance(picture, dict) and (seen is None or _at_us(picture) >= _at_us(seen)):
             self.scene.take(picture, running=False)
 
     def _watch_launch(self) -> None:
+        """An engine that this panel started and that has ended: its own last words, whether it was refused, failed or stopped."""
         launched = self.commands.launched
         code = launched.ended() if launched is not None else None
         if launched is None or code is None:
             return
         self.commands.launched = None
         self.scene.starting = False
-        self.scene.note("ERROR", say("panel.start-failed", code=code))
+        if code:
+            self.scene.note("ERROR", say("panel.start-failed", code=code))
         self.page("run", [(plain(line),) for line in launched.said().rstrip().split("\n")])
 
     def _tell_alerts(self) -> None:
@@ -405,8 +428,10 @@ class Panel(App[None]):
             "small": lambda w, _: [
                 (plain(escaped(say("panel.small", columns=columns, rows=rows, least=f"{COLUMNS_MIN}×{ROWS_MIN}"))[:w]),)
             ],
-            "prompt": lambda w, _: view.prompt(self._question, w, busy=self._busy),
+            "question": lambda w, _: view.question(self._question, w),
+            "colon": lambda _, __: [(plain(":" if self.screen.has_class("typing") else " ", "title"),)],
             "keys": lambda w, _: view.keys(w),
         }
+        self.query_one("#command", Input).placeholder = say("panel.busy") if self._busy and self._waits is None else ""
         for name, make in panes.items():
             self.query_one(f"#{name}", Pane).show(make)

@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.resolve import Declarations, Request, check_symbol, preview
 from lemon_trader.config.settings import LIVE
-from lemon_trader.config.sources import refuse_unknown
 from lemon_trader.config.values import doubt, nearest, show
 from lemon_trader.engine.control import ask
 from lemon_trader.messages.catalogue import say, speak, spoken
@@ -115,9 +114,7 @@ class Commands:
         self._stage.note("COMMAND", text.strip())
         try:
             name = words[0].lower()
-            if name not in self._calls:
-                raise refuse_unknown(name[:60], NAMES, say("panel.place"))
-            await self._calls[name](words[1:])
+            await self._call(name)(words[1:])
         except BadSetting as refused:
             for one in (refused, *refused.others):
                 self._stage.note("ERROR", say(one.key, **one.values))
@@ -127,6 +124,11 @@ class Commands:
             self._stage.note("ERROR", say("running.silent", mode=self._scene.mode.upper()))
         except OSError as error:
             self._stage.note("ERROR", say("failed.system", place=error.filename or "-", reason=error.strerror or type(error).__name__))
+
+    def _call(self, name: str) -> Callable[[Sequence[str]], Awaitable[None]]:
+        if name not in self._calls:
+            raise BadSetting("panel.unknown-command", name=name[:60], likely=nearest(name, NAMES) or "help")
+        return self._calls[name]
 
     # -- the panel itself --
 

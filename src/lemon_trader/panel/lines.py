@@ -16,6 +16,7 @@ STYLES: Final = ("plain", "title", "dim", "good", "bad", "warn", "banner", "live
 US_PER_S: Final = 1_000_000
 ADJUSTED_MAX: Final = 18  # a power of ten beyond which text is no price, no quantity and no money
 DASH: Final = "-"
+GAP: Final[Segment] = ("  ", "plain")  # between two figures of a line
 
 
 def plain(text: object, style: str = "plain") -> Segment:
@@ -53,16 +54,22 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Segment]], columns: int,
         found: list[Segment] = []
         for n, (text, style) in enumerate(row):
             blanks = " " * (wide[n] - width(text))
-            found.append((f"{blanks}{text} " if n in right else f"{text}{blanks} ", style))
+            last = n == len(row) - 1
+            found.append((f"{blanks}{text} " if n in right else text if last else f"{text}{blanks} ", style))
         return fit(found, columns)
 
     return [cells([(head, "title") for head in heads]), *(cells(row) for row in rows)]
 
 
 def labelled(rows: Sequence[tuple[str, Sequence[Segment]]], columns: int) -> list[Line]:
-    """Lines of a label and what follows it, the labels in one column."""
+    """Lines of a label and what follows it, the labels in one column; a line that is too long closes its gaps first."""
     wide = max((width(label) for label, _ in rows), default=0)
-    return [fit(((label + " " * (wide - width(label) + 1), "title"), *segments), columns) for label, segments in rows]
+    lines = []
+    for label, segments in rows:
+        long = wide + 1 + sum(width(text) for text, _ in segments) > columns
+        closed = [(" ", "plain") if segment == GAP and long else segment for segment in segments]
+        lines.append(fit(((label + " " * (wide - width(label) + 1), "title"), *closed), columns))
+    return lines
 
 
 def rounded(text: object, places: int) -> str:

@@ -7,7 +7,22 @@ from typing import Final
 from lemon_trader.config.values import show
 from lemon_trader.messages.catalogue import say
 from lemon_trader.messages.width import width, wrap
-from lemon_trader.panel.lines import DASH, Line, Segment, age, fit, labelled, number, plain, rounded, sign_style, spread, table, time_of_day
+from lemon_trader.panel.lines import (
+    DASH,
+    GAP,
+    Line,
+    Segment,
+    age,
+    fit,
+    labelled,
+    number,
+    plain,
+    rounded,
+    sign_style,
+    spread,
+    table,
+    time_of_day,
+)
 from lemon_trader.panel.scene import Picture, Scene, mid, opening, rows_of, why_not
 
 MONEY: Final = 2
@@ -15,7 +30,6 @@ LEVEL_STYLES: Final = {"INFO": "plain", "WARNING": "live", "ERROR": "bad", "COMM
 OLD_FEED_US: Final = 3_000_000
 FILLS_WIDE: Final = 48  # columns from which a fill says its role, too
 ORDERS_WIDE: Final = 60  # columns from which an order says how far from the price it rests
-GAP: Final = ("  ", "plain")
 
 
 def head(scene: Scene, columns: int) -> list[Line]:
@@ -321,7 +335,6 @@ def keys(columns: int) -> list[Line]:
     return [fit([plain(text, "dim")], columns)] if width(text) <= columns else [fit([plain(say("panel.keys-short"), "dim")], columns)]
 
 
-def prompt(question: str, columns: int, *, busy: bool) -> list[Line]:
-    """Where the command line opens: what is asked, or that something is being done."""
-    text = question or (say("panel.busy") if busy else "")
-    return [fit([plain(text, "title")], columns)]
+def question(text: str, columns: int) -> list[Line]:
+    """What is asked, above the command line; as many lines as it takes."""
+    return [fit([plain(part, "live")], columns) for part in wrap(text, max(8, columns - 1))] if text else []
