@@ -89,6 +89,8 @@ def ride(command: Callable[[str, str], list[str]], cycles: int, frames: int) -> 
                     process.wait()
     if len(answer["rows"]) < cycles // 2:
         raise SystemExit(f"the rig saw only {len(answer['rows'])} of {cycles} cycles with an order: {command('READY', folder)}")
+    if answer["refused"] or answer["empty"] > cycles // 10:
+        raise SystemExit(f"the rig saw {answer['empty']} cycles without an order and {answer['refused']} refusals: {command('READY', folder)}")
     return [[first / 1_000, last / 1_000, count, cancel / 1_000, end / 1_000] for first, last, count, cancel, end in answer["rows"]]
 
 

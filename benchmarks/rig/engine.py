@@ -19,7 +19,7 @@ from lemon_trader.env_live import LiveEnv, new_loop
 from lemon_trader.run.parts import default_values, make_signer
 from lemon_trader.run.session import Session
 from lemon_trader.utils.rate import RateBudget
-from lemon_trader.venues import live
+from lemon_trader.venues import public_side
 
 SYMBOL = "SOL_USDC"
 
@@ -27,7 +27,7 @@ SYMBOL = "SOL_USDC"
 def lift_request_budget() -> None:
     """The core's and the connection's: `RATE_PER_US` requests an eighth of a second would be all that is measured."""
     decide.RATE_PER_US = decide.RATE_BURST = 10**15  # type: ignore[misc]
-    live.RateBudget = partial(RateBudget, per_minute=2_000_000_000, burst=1_000_000_000)  # type: ignore[misc,assignment]
+    public_side.RateBudget = partial(RateBudget, per_minute=2_000_000_000, burst=1_000_000_000)  # type: ignore[misc,assignment]
 
 
 async def trade(ready: dict[str, str], folder: Path, levels: int, *, strict: bool) -> None:
