@@ -4,6 +4,7 @@ A loss says only that no whole answer came. Whether the server acted on the requ
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -148,17 +149,25 @@ def request_bytes(request: Request, host: str) -> bytes:
     Raises:
         ValueError: line breaks or blanks where they would end the line early.
     """
-    target = request.path
-    if not (target.isascii() and target.isprintable() and " " not in target and target.startswith("/")):
-        raise ValueError(f"{target[:80]!r} is not a request target")
-    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {host}", *[f"{name}: {value}" for name, value in request.headers]]
+    lines = [f"{name}: {value}" for name, value in request.headers]
     whole = "".join(lines)
     if not (whole.isascii() and whole.isprintable()):
         guilty = next((name for name, value in request.headers if not (value.isascii() and value.isprintable())), "with a strange name")
         raise ValueError(f"the header {guilty[:40]} carries a value that is not printable")
-    if request.body or request.method not in {"GET", "HEAD"}:
-        lines.append(f"Content-Length: {len(request.body)}")
-    return "\r\n".join((*lines, "", "")).encode("ascii") + request.body
+    body = request.body
+    if body or request.method not in {"GET", "HEAD"}:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((_opening(request.method, request.path, host), *lines, "", "")).encode("ascii") + body
+
+
+@lru_cache(maxsize=64)  # the order path has three, and none of them ever changes
+def _opening(method: str, target: str, host: str) -> str:
+    """The first two lines. Raises ValueError."""
+    if not (target.isascii() and target.isprintable() and " " not in target and target.startswith("/")):
+        raise ValueError(f"{target[:80]!r} is not a request target")
+    if not (method.isalpha() and host.isascii() and host.isprintable()):
+        raise ValueError(f"{method[:20]!r} {host[:80]!r}: no such method or host")
+    return f"{method} {target} HTTP/1.1\r\nHost: {host}"
 
 
 def note_status(rate: RateBudget, status: int, headers: Headers, now_us: int) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from lemon_trader.api.http_wire import TIMEOUT_US, Headers, HttpWire, note_status
+from lemon_trader.api.http_wire import TIMEOUT_US, Headers, HttpWire, OnAnswer, OnLost, note_status
 from lemon_trader.core.commands import Cancel, Command, Place
 from lemon_trader.core.events import CancelAnswered, Event, PlaceRefused, PlaceUnknown
 from lemon_trader.core.instrument import Instrument
@@ -33,6 +33,7 @@ TOO_LATE: Final = "no connection was free in time"
 NO_BUDGET: Final = "the budget of requests keeps its rest for cancels and protection"
 
 Sink = Callable[[Sequence[Event]], None]
+_PROTECTIVE: Final = frozenset((TAKE, TRIGGER))
 
 
 class OrderWire:
@@ -114,19 +115,21 @@ class OrderWire:
         for command in commands:
             if isinstance(command, Cancel):
                 cancels.append(command)
-            elif command.kind in {TAKE, TRIGGER} or command.flags & REDUCE_ONLY:
+            elif command.kind in _PROTECTIVE or command.flags & REDUCE_ONLY:
                 protective.append(command)
             else:
                 ordinary.append(command)
-        self._queue_places(protective, self._urgent, now_us)
-        self._queue_places(ordinary, self._ordinary, now_us)
+        if protective:
+            self._queue_places(protective, self._urgent, now_us)
+        if ordinary:
+            self._queue_places(ordinary, self._ordinary, now_us)
         for cancel in cancels:
             waiting = self._unanswered.get(cancel.client_id)
             if waiting is not None and not cancel.order_id:
                 waiting.append(cancel)  # it must not overtake its own place
             else:
                 self._urgent.append(_Job(now_us, (), cancel, None))
-        self._pump()
+        self._pump(now_us)
 
     # -- what lanes tell --
 
@@ -149,11 +152,11 @@ class OrderWire:
                 self._unanswered[place.client_id] = []
             queue.append(_Job(now_us, batch, None, request))
 
-    def _pump(self) -> None:
-        """Give waiting jobs to idle connections; answer those that waited too long or wait for nothing."""
+    def _pump(self, now_us: int = 0) -> None:
+        """Give waiting jobs to idle connections; answer those that waited too long or wait for nothing. `now_us`: 0 = the clock is read."""
         if self._is_closed:
             return
-        now_us = self._env.now_us()
+        now_us = now_us or self._env.now_us()
         if self._urgent:
             self._pump_urgent(now_us)
         if self._ordinary:
@@ -218,7 +221,7 @@ class OrderWire:
         def lost(reason: str) -> None:
             self._settle(job, self._unknown(job, reason))
 
-        lane.send(request, answered, lost, self._timeout_us)
+        lane.send(request, answered, lost, self._timeout_us, now_us)
 
     def _answered(self, job: "_Job", status: int, headers: Headers, body: bytes) -> None:
         now_us = self._env.now_us()
@@ -288,7 +291,7 @@ class OrderWire:
                 self._clock.ignored += 1
             self._pump()
 
-        lane.send(self._dialect.read("time", None, 0), answered, lambda _: self._pump(), self._timeout_us)
+        lane.send(self._dialect.read("time", None, 0), answered, lambda _: self._pump(), self._timeout_us, sent_us)
 
 
 class _Job:
@@ -333,9 +336,9 @@ class _Lane:
     def connect(self) -> None:
         self._env.spawn(self._connect(), "order connection")
 
-    def send(self, request: Request, answered: Callable[[int, Headers, bytes], None], lost: Callable[[str], None], timeout_us: int) -> None:
+    def send(self, request: Request, answered: OnAnswer, lost: OnLost, timeout_us: int, now_us: int) -> None:
         assert self._wire is not None
-        self.used_us = self._env.now_us()
+        self.used_us = now_us
         self._wire.send(request, answered, lost, timeout_us)
 
     def close(self) -> None:

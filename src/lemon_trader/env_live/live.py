@@ -6,6 +6,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ def _steady_ns() -> Callable[[], int]:
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         clock = getattr(time, name, None)
         if clock is not None:
-            return lambda: time.clock_gettime_ns(clock)
+            return partial(time.clock_gettime_ns, clock)
     return time.monotonic_ns
 
 

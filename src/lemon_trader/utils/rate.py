@@ -43,8 +43,9 @@ class RateBudget:
         self._hold_us = 0
 
     def take(self, kind: int, now_us: int) -> bool:
-        """Take one request of `kind` if it may leave now."""
-        if self.wait_us(kind, now_us):
+        """Take one request of `kind` if it may leave now: where `wait_us` says 0."""
+        self._advance(now_us)
+        if self._level < self._floors[kind] + MINUTE_US or (kind != PROTECT and now_us < self._held_until_us):
             return False
         self._level -= MINUTE_US
         return True
