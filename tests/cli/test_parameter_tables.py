@@ -27,7 +27,7 @@ def test_every_declaration_holds_together(parameter):
     value = default(parameter)
     assert parse(parameter, show(parameter, value)) == value
     assert doubt(parameter, value) is None, "a default raises no question"
-    assert (parameter.kind == "choice") == bool(parameter.choices)
+    assert (parameter.kind in {"choice", "levels"}) == bool(parameter.choices)
 
 
 def test_one_name_has_one_flag_and_one_kind_everywhere():

@@ -317,8 +317,9 @@ def _refuse_unknown(layers: Layers, declarations: Declarations) -> None:
     if layers.file is not None:
         refused += refuse_unknown_keys(layers.file, layers.file.top, top)
         for table in layers.file.pairs:
-            own = declarations.get(str(table.get("strategy")), ())
-            names = {p.name for p in own} | {p.name for p in PAIR} | set(PAIR_WORDS)
+            own = declarations.get(str(table.get("strategy")))
+            # A strategy that does not exist is told by its own name, not by every parameter that it would have had.
+            names = ({p.name for p in own} if own is not None else of_strategies) | {p.name for p in PAIR} | set(PAIR_WORDS)
             refused += refuse_unknown_keys(layers.file, table, names)
     raise_all(refused)
 

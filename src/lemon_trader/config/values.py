@@ -178,6 +178,8 @@ def _quoted(parameter: Parameter, item: str) -> str:
 def _levels(parameter: Parameter, raw: object) -> str | None:
     """`event=level` for each event that was named, in the order of the choices."""
     given: dict[str, object] = {}
+    if isinstance(raw, str) and raw.strip().lower() in NOTHING - {"off"}:
+        return None
     if isinstance(raw, str):
         for item in items(raw):
             event, equals, word = item.partition("=")

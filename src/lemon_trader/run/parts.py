@@ -75,7 +75,10 @@ def budget_of(pair: PairSettings, strategy: Strategy, market: Market, available_
 
 
 def make_plan(pair: PairSettings, state: AccountState, instrument: Instrument, available_atoms: int) -> Plan:
-    """What this pair shall do, checked against the market as it is. Raises StrategyRefused, StartRefused."""
+    """What this pair shall do, checked against the market as it is. Raises StrategyRefused, StartRefused.
+
+    `available_atoms`: what a budget that nobody gave may be taken of; several such pairs have equal shares of what is there.
+    """
     strategy = STRATEGIES[pair.strategy]
     market = market_of(state, instrument)
     budget = budget_of(pair, strategy, market, available_atoms)

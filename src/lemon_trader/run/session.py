@@ -137,13 +137,14 @@ class Session:
         self.recent.begin(self.state.markets)
         read = await self.venue.read_account(symbols, self.env.now_us())
         free: dict[str, int] = {b.asset: b.available_atoms for b in read.balances}
+        sharers = max(1, sum(pair.budget is None for pair in self.settings.pairs))
         for pair in self.settings.pairs:
             instrument = self.state.markets[pair.symbol].instrument
             before = self.state.started.get(pair.symbol)
             if pair.budget is None and before is not None and before.strategy == pair.strategy:
                 # A derived budget is derived once: what is held now is part of it.
                 pair = replace(pair, budget=Decimal(before.budget_atoms) / ATOMS_PER_UNIT)  # noqa: PLW2901
-            self.plans.append(make_plan(pair, self.state, instrument, free.get(instrument.quote, 0)))
+            self.plans.append(make_plan(pair, self.state, instrument, free.get(instrument.quote, 0) // sharers))
         apply_limits(self.state, self.settings.limits, self.plans)
         return self.plans
 
