@@ -1,32 +1,35 @@
-"""`plan STRATEGY:SYMBOL`: the preflight sheet on the grid that the simulated exchange lists. Nothing is opened and nothing is sent.
+"""`plan STRATEGY:SYMBOL`: the preflight sheet. Nothing is signed and nothing is sent.
 
-A live start shows the same sheet with the account's own rates and the market's own grid and price before it asks.
+Without a mode it is on the grid that the simulated exchange lists and needs no network; with `--paper` or `--live` grid and price are the
+exchange's public ones of now. A live start shows the same sheet with the account's own rates before it asks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
-from lemon_trader.cli.console import Console
+from lemon_trader.cli.console import Console, json_line
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.doors import DONE
-from lemon_trader.cli.flags import HELP, WHICH, Group, Typed
+from lemon_trader.cli.flags import HELP, MODE_FLAGS, WHICH, Group, Typed
 from lemon_trader.cli.trade import request_of
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, PAIR
 from lemon_trader.config.resolve import preview
-from lemon_trader.config.settings import PairSettings
+from lemon_trader.config.settings import LIVE, PAPER, PairSettings
 from lemon_trader.config.values import parse
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import ATOMS_PER_UNIT
 from lemon_trader.market.instruments import UnknownMarket, default_instrument, usual_price_ticks
 from lemon_trader.matching.rules import Rules
 from lemon_trader.messages.catalogue import say
-from lemon_trader.run.sheets import show_sheet
+from lemon_trader.run.quoted import quoted_markets
+from lemon_trader.run.sheets import percent, show_sheet
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Market, Parameter
 
 PRICE: Final = Parameter("price", "--price", "price", None, "help.price", low="0")
+EQUITY: Final = Parameter("equity", "--equity", "quote", None, "help.equity", low="1")
 
 
 def plan_groups() -> Sequence[Group]:
@@ -34,40 +37,57 @@ def plan_groups() -> Sequence[Group]:
     own = declarations()
     of_strategies = {p.name for parameters in own.values() for p in parameters}
     return [
-        ("group.plan", (*WHICH, PRICE)),
+        ("group.plan", (*WHICH, *MODE_FLAGS, PRICE, EQUITY)),
         *((name, tuple(parameters)) for name, parameters in own.items()),
         ("group.pair", tuple(p for p in PAIR if p.name not in of_strategies)),
-        ("group.house", (*(p for p in HOUSE if p.name == "lang"), HELP)),
+        ("group.house", (*(p for p in HOUSE if p.name in {"lang", "json"}), HELP)),
     ]
 
 
 def plan(typed: Typed) -> int:
     """Print the sheet and the warnings of every pair named. Raises BadSetting, StrategyRefused, GateError."""
-    price = parse(PRICE, typed.flags["price"]) if "price" in typed.flags else None
+    price, equity = (parse(p, typed.flags[p.name]) if p.name in typed.flags else None for p in (PRICE, EQUITY))
     found = preview(request_of(typed), declarations())
     if not found.pairs:
         raise BadSetting("pair.none", example=f"{next(iter(declarations()))}:SOL_USDC")
     for doubt in found.doubts:
         print(say(doubt.key, **doubt.values))
-    for pair in found.pairs:
-        _plan(pair, price if isinstance(price, Decimal) else None)
+    symbols = [pair.symbol for pair in found.pairs]
+    quoted = quoted_markets(symbols) if any(typed.flags.get(mode) for mode in (LIVE, PAPER)) else {}
+    sheets = [_plan(pair, _market(pair.symbol, price, quoted), _atoms(equity)) for pair in found.pairs]
+    print(say("sheet.nothing-sent"))
+    if typed.flags.get("json"):
+        print(json_line({"plans": sheets}))
     return DONE
 
 
-def _plan(pair: PairSettings, price: Decimal | None) -> None:
+def _plan(pair: PairSettings, market: Market, equity_atoms: int) -> dict[str, Any]:
+    strategy, i = STRATEGIES[pair.strategy], market.instrument
+    params = strategy.build(pair.values, market)
+    budget = _atoms(pair.budget) or strategy.budget_needed(pair.values, market)
+    held_lots = i.qty_lots(f"{pair.inventory:f}") if pair.inventory else 0
+    facts = show_sheet(Console(), pair.strategy, params, market, budget, equity_atoms=equity_atoms, held_lots=held_lots)
+    warnings = [say(key, **values) for key, values in strategy.warnings(pair.values, market)]
+    for text in warnings:
+        print(say("sheet.warning", text=text))
+    print(say("plan.rates", maker=percent(market.maker_fee_ppm), taker=percent(market.taker_fee_ppm)))
+    return {**facts, "warnings": warnings}
+
+
+def _market(symbol: str, price: object, quoted: Mapping[str, tuple[Instrument, int]]) -> Market:
+    """The market at the price that was named, else at the exchange's of now, else at the usual one. Raises BadSetting, GateError."""
     try:
-        instrument = default_instrument(pair.symbol)
+        instrument, ticks = quoted[symbol] if symbol in quoted else (default_instrument(symbol), 0)
     except UnknownMarket as error:
         raise BadSetting("plan.unknown-market", reason=error) from error
-    ticks = instrument.price_ticks(f"{price:f}") if price is not None else usual_price_ticks(instrument)
-    market = tier_one(instrument, ticks)
-    strategy = STRATEGIES[pair.strategy]
-    params = strategy.build(pair.values, market)
-    budget = int(pair.budget * ATOMS_PER_UNIT) if pair.budget is not None else strategy.budget_needed(pair.values, market)
-    show_sheet(Console(), pair.strategy, params, market, budget)
-    for key, values in strategy.warnings(pair.values, market):
-        print(say("sheet.warning", text=say(key, **values)))
-    print(say("sheet.nothing-sent"))
+    if isinstance(price, Decimal):
+        ticks = instrument.price_ticks(f"{price:f}")
+    return tier_one(instrument, ticks or usual_price_ticks(instrument))
+
+
+def _atoms(amount: object) -> int:
+    """An amount of quote in atoms; 0 for none."""
+    return int(amount * ATOMS_PER_UNIT) if isinstance(amount, Decimal) else 0
 
 
 def tier_one(instrument: Instrument, price_ticks: int) -> Market:

@@ -50,6 +50,7 @@ class Session:
     Attributes:
         state, engine, venue, runner: its parts, for the demonstration and for tests.
         cut_bytes: torn tail of the journal that this start cut off.
+        funds: what the account had of each asset when the plans were made, atoms.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Session:
         self.store = env.store(settings.mode)
         self.state = AccountState()
         self.plans: list[Plan] = []
+        self.funds: dict[str, int] = {}
         self.cut_bytes = 0
         self.on_alert: Callable[[Alert], None] = lambda _: None
         assert (signer is None) == (settings.mode == PAPER), "paper, and paper alone, has no signer"
@@ -137,6 +139,7 @@ class Session:
         self.recent.begin(self.state.markets)
         read = await self.venue.read_account(symbols, self.env.now_us())
         free: dict[str, int] = {b.asset: b.available_atoms for b in read.balances}
+        self.funds = {b.asset: b.available_atoms + b.locked_atoms for b in read.balances}
         sharers = max(1, sum(pair.budget is None for pair in self.settings.pairs))
         for pair in self.settings.pairs:
             instrument = self.state.markets[pair.symbol].instrument
@@ -147,6 +150,14 @@ class Session:
             self.plans.append(make_plan(pair, self.state, instrument, free.get(instrument.quote, 0) // sharers))
         apply_limits(self.state, self.settings.limits, self.plans)
         return self.plans
+
+    def equity_atoms(self, quote: str) -> int:
+        """What the account was worth in this quote when the plans were made: its funds, and what the program holds at the price of now."""
+        worth = self.funds.get(quote, 0)
+        for m in self.state.markets.values():
+            if m.instrument.quote == quote and (price := m.reference_ticks()) > 0:
+                worth += m.ledger.unrealised_atoms(price) if m.instrument.is_perp else m.ledger.value_atoms(price)
+        return worth
 
     def changed(self) -> list[tuple[str, str, str, str]]:
         """(symbol, parameter, old, new) of every open cycle whose parameters would change by this start."""

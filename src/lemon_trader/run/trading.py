@@ -175,7 +175,10 @@ def confirm(settings: RunSettings, face: Face, session: Session, plans: list[Pla
     for pair, plan in zip(settings.pairs, plans, strict=True):
         strategy = STRATEGIES[pair.strategy]
         market = market_of(state, state.markets[pair.symbol].instrument)
-        show_sheet(face, plan.strategy, plan.built, market, plan.budget_atoms)
+        equity, held = session.equity_atoms(market.instrument.quote), state.markets[pair.symbol].ledger.lots
+        show_sheet(
+            face, plan.strategy, plan.built, market, plan.budget_atoms, equity_atoms=equity, held_lots=held or plan.inventory_lots
+        )  # fmt: skip
         for key, values in strategy.warnings(pair.values, market):
             face.say(key, **values)
             if key == FEE_LOSS and settings.mode == LIVE and not settings.accept_fee_loss and not face.ask("start.fee_loss_ask"):
@@ -193,7 +196,7 @@ def confirm(settings: RunSettings, face: Face, session: Session, plans: list[Pla
             m = state.markets[pair.symbol]
             levels = int(pair.values.get("max_orders") or 1)
             side = int(quantity * levels * m.reference_ticks() * m.instrument.tick_lot_atoms * ATOMS_PER_UNIT / m.instrument.lot_atoms)
-            equity = sum(state.balances.get(m.instrument.quote, (0, 0))) + m.ledger.value_atoms(m.reference_ticks())
+            equity = session.equity_atoms(m.instrument.quote)
             if 4 * side > equity and not face.ask(
                 "start.large_side_ask", symbol=pair.symbol, side=atoms_text(side), equity=atoms_text(equity)
             ):
