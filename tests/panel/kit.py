@@ -64,7 +64,7 @@ def picture(**changed):
     """A picture of an engine that quotes; what is given is otherwise: of the market where it is the market's, else of the engine."""
     made = copy.deepcopy(PICTURE)
     for name, value in changed.items():
-        (made["markets"][0] if name in MARKET and name not in {"net"} else made)[name] = value
+        (made["markets"][0] if name in MARKET and name != "net" else made)[name] = value
     return made
 
 

@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
+from rich.segment import Segments
 from rich.text import Text
+from rich.traceback import Traceback
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
@@ -45,12 +47,25 @@ def _at_us(picture: Picture) -> int:
 
 
 class Pane(Static):
-    """A block of lines."""
+    """A block of lines that is made anew for every size."""
+
+    _make: Callable[[int, int], Sequence[Line]] | None = None
 
     def show(self, make: Callable[[int, int], Sequence[Line]]) -> None:
-        """Draw what `make(columns, rows)` gives for this pane's size. Text is never read as markup."""
-        if self.size.width > 0:
-            self.update(drawn(make(self.size.width, self.size.height)))
+        """Draw what `make(columns, rows)` gives for this pane's size, now and when the size changes. Text is never read as markup."""
+        self._make = make
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Draw for the size that this pane has."""
+        if self._make is None or self.size.width <= 0:
+            return
+        try:
+            lines = self._make(self.size.width, self.size.height)
+        except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+            # A picture of another version may hold anything: one pane says so, the others go on.
+            lines = [(plain(say("panel.pane-fault", error=type(error).__name__), "bad"),)]
+        self.update(drawn(lines))
 
 
 def drawn(lines: Sequence[Line]) -> Text:
@@ -151,6 +166,11 @@ class Panel(App[None]):
         self._welcome()
         self.set_interval(REFRESH_S, self._tick)
         self._tick()
+
+    def on_unmount(self) -> None:
+        """Leave whatever was asked unanswered: nothing is done."""
+        self._is_ready = False
+        self._settle(None)
 
     def on_resize(self, event: Resize) -> None:
         """Another size, another arrangement."""
@@ -253,7 +273,8 @@ class Panel(App[None]):
         finally:
             self._waits = None
             self._question = ""
-            self.screen.remove_class("asking")
+            if self._is_ready:
+                self.screen.remove_class("asking")
             self._stop_typing()
 
     def clear(self) -> None:
@@ -274,7 +295,14 @@ class Panel(App[None]):
             self._busy = False
             self.draw()
 
+    def _fatal_error(self) -> None:
+        """Leave with a traceback that shows no values: among them could be the environment with its keys."""
+        self._exit_renderables.append(Segments(self.console.render(Traceback(show_locals=False), self.console.options)))
+        self._close_messages_no_wait()
+
     def _type(self, text: str) -> None:
+        if not self._is_ready:
+            return
         field = self.query_one("#command", Input)
         field.value = text
         self._back = 0
@@ -283,6 +311,8 @@ class Panel(App[None]):
         self.draw()
 
     def _stop_typing(self) -> None:
+        if not self._is_ready:
+            return
         self.query_one("#command", Input).value = ""
         self.screen.remove_class("typing")
         self.set_focus(None)
@@ -415,7 +445,6 @@ class Panel(App[None]):
         scene = self.scene
         columns, rows = self._extent
         two = bool(scene.stranger and scene.is_running)
-        self.query_one("#quoting", Pane).set_class(two, "two")
         panes: dict[str, Callable[[int, int], Sequence[Line]]] = {
             "head": lambda w, _: view.head(scene, w),
             "quoting": lambda w, _: view.quoting(scene, w),
@@ -432,6 +461,9 @@ class Panel(App[None]):
             "colon": lambda _, __: [(plain(":" if self.screen.has_class("typing") else " ", "title"),)],
             "keys": lambda w, _: view.keys(w),
         }
-        self.query_one("#command", Input).placeholder = say("panel.busy") if self._busy and self._waits is None else ""
-        for name, make in panes.items():
-            self.query_one(f"#{name}", Pane).show(make)
+        # By what is there and not by name: while the panel closes, parts of the screen are gone already.
+        for field in self.query(Input):
+            field.placeholder = say("panel.busy") if self._busy and self._waits is None else ""
+        for pane in self.query(Pane):
+            pane.set_class(two, "two")
+            pane.show(panes[str(pane.id)])

@@ -23,7 +23,7 @@ from lemon_trader.panel.lines import (
     table,
     time_of_day,
 )
-from lemon_trader.panel.scene import Picture, Scene, mid, opening, rows_of, why_not
+from lemon_trader.panel.scene import ACTIVE, Picture, Scene, mid, opening, rows_of, why_not
 
 MONEY: Final = 2
 LEVEL_STYLES: Final = {"INFO": "plain", "WARNING": "live", "ERROR": "bad", "COMMAND": "title", "SYSTEM": "dim"}
@@ -69,9 +69,10 @@ def _quoting(scene: Scene, columns: int) -> list[Line]:
     reasons = why_not(scene, market)
     if not reasons:
         return [fit([plain(say("panel.quoting.yes", rest=rest, wanted=wanted), "good")], columns)]
-    key = "panel.quoting.partly" if rest and wanted else "panel.quoting.no"
-    text = say(key, rest=rest, wanted=wanted, why="; ".join(reasons))
-    return [fit([plain(text, "title" if rest and wanted else "bad")], columns)]
+    # What still rests while the state or the market forbids it is on its way out.
+    partly = rest and wanted and (scene.picture or {}).get("state") == ACTIVE and not market.get("frozen")
+    text = say("panel.quoting.partly" if partly else "panel.quoting.no", rest=rest, wanted=wanted, why="; ".join(reasons))
+    return [fit([plain(text, "title" if partly else "bad")], columns)]
 
 
 def markets(scene: Scene, columns: int) -> list[Line]:
