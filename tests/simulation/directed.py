@@ -202,7 +202,7 @@ class Stage:
 
 def play(
     script: Callable[[Stage], Awaitable[None]], strategy: str = MAKER, symbol: str = SPOT, *, seed: int = 1, story: str = "",
-    quiet_s: int = 30, strict: bool = False, forgiven: tuple[str, ...] = (), **values: Any,
+    quiet_s: int = 30, strict: bool = False, forgiven: tuple[str, ...] = (), besides: tuple[str, ...] = (), **values: Any,
 ) -> Stage:  # fmt: skip
     """Play a script, then the quiet and every check of a life.
 
@@ -215,12 +215,23 @@ def play(
         quiet_s: how long nothing goes wrong at the end.
         strict: every attempt synced.
         forgiven: beginnings of violations that the fault itself makes; the script checks that they pass.
+        besides: further markets that the exchange lists.
         values: parameters of the strategy.
     """
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     drawn = Drawn(
-        strategy, symbol, {**VALUES[strategy], **values}, 100, {symbol: story} if story else {}, 1_000, strict, 0, quiet_s * S, []
+        strategy,
+        symbol,
+        {**VALUES[strategy], **values},
+        100,
+        {symbol: story} if story else {},
+        1_000,
+        strict,
+        0,
+        quiet_s * S,
+        [],
+        besides=besides,
     )
     life = Life(seed, drawn, loop)
     life.edge.breaks = lambda: True

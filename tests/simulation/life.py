@@ -70,7 +70,7 @@ class Life:
         world = make_world(
             WorldOptions(
                 market="synthetic",
-                symbols=(drawn.symbol,),
+                symbols=(drawn.symbol, *drawn.besides),
                 seed=seed,
                 activity_pct=drawn.activity_pct,
                 stories=drawn.stories,
@@ -392,7 +392,7 @@ class Life:
             "cash": Decimal(market.ledger.flow_atoms() if i.is_perp else market.ledger.cash_atoms),
         }
         theirs = {"base": Decimal(base), "cash": Decimal(cash)}
-        self.out.violations += ledger_equality("I1", ours, theirs)
+        self._note(ledger_equality("I1", ours, theirs))
         per_key: dict[object, Decimal] = {}
         for f in fills:
             key = self.keys.get(f.client_id) if f.client_id is not None else None

@@ -56,6 +56,7 @@ class Drawn:
     faults: list[str]
     scheme: str = "ed25519"
     acts: list[tuple[int, str]] = field(default_factory=list)
+    besides: tuple[str, ...] = ()  # further markets that the exchange lists
 
 
 def draw(seed: int, *, only: list[str] | None = None, active_us: int = 4 * MINUTE, quiet_us: int = 90 * S) -> Drawn:

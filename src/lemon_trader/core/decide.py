@@ -8,7 +8,7 @@ from typing import Final
 
 from lemon_trader.core.commands import Cancel, Command, Place
 from lemon_trader.core.diff import AGAIN_US, CANCEL, PLACE, diff, fill_slots
-from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched
+from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided, Event, Latched, MarketClosing
 from lemon_trader.core.grid import snap, snap_actions
 from lemon_trader.core.instrument import atoms_text, within_ppm
 from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, is_masked, mask, review
@@ -45,6 +45,8 @@ RATE_RESERVE: Final = 30 * RATE_UNIT
 OLD_BOOK_US: Final = 5 * US_PER_S  # a refusal waits no longer than this for a book that may have nothing to say
 DAY_US: Final = 86_400 * US_PER_S
 FAULT: Final = "STRATEGY_FAULT"
+UNPROTECTED: Final = "UNPROTECTED"
+BARE_MAX_US: Final = 5 * US_PER_S  # `G` of the fault matrix: held so long without a resting stop, although the exchange answers, it is sold
 # What was withheld is looked at again with every price.
 BAND_BREAKERS: Final = frozenset(
     {
@@ -140,9 +142,12 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     limits = market.limits
     limits.exit_masked = int(state.exit_masked)
     limits.mode = max(state.mode, REDUCING) if market.ended else state.mode
+    flatten = state.flatten or market.closing
+    if market.closing:
+        limits.mode, limits.exit_masked = HALTED, 1
     decided = used > 0 and binding is not None  # without an answer nobody knows what shall rest: nothing protective is touched
     used = mask(market.out, max(1, used), limits)
-    if state.flatten:
+    if flatten:
         if not decided:
             used = _keep_trigger(market, used)
         used = _flatten_row(market, used)
@@ -152,7 +157,7 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     if steps > 1:
         snap(market.out, used, v, i.tick_step, i.lot_step)
     orders = market.orders.live
-    if decided or state.flatten:
+    if decided or flatten:
         done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
     else:
         done = _withdraw(market, now_us)
@@ -197,14 +202,21 @@ def _ask(state: AccountState, market: MarketState, binding: Binding, now_us: int
 
 
 def risk(state: AccountState, now_us: int) -> list[Event]:
-    """Anchors that are due, and the latch when a loss limit is passed. Nothing while something held cannot be valued."""
+    """Markets that stay unprotected, anchors that are due, and the latch when a loss limit is passed.
+
+    Limits are not judged while something held cannot be valued.
+    """
+    events: list[Event] = [
+        MarketClosing(now_us, symbol, UNPROTECTED, (now_us - m.exposed_us) // US_PER_S)
+        for symbol, m in state.markets.items()
+        if m.exposed_us and not m.closing and now_us - m.exposed_us > BARE_MAX_US
+    ]
     pnl = state.net_pnl()
     if pnl is None:
-        return []
-    events: list[Event] = []
+        return events
     day = now_us // DAY_US
     if not state.has_anchor or day != state.day:
-        return [Anchor(now_us, "day", pnl, day)]
+        return [*events, Anchor(now_us, "day", pnl, day)]
     if pnl > state.peak_pnl and (not state.drawdown_max or (pnl - state.peak_pnl) * 100 >= state.drawdown_max):
         events.append(Anchor(now_us, "peak", pnl, day))
     if state.mode != HALTED:

@@ -381,6 +381,14 @@ class Latched(Event, frozen=True, gc=False, tag=True):
     detail: str
 
 
+class MarketClosing(Event, frozen=True, gc=False, tag=True):
+    """One market is given up and sold, durable until `resume`; `reason` is a code, `seconds` how long it had lasted."""
+
+    symbol: str
+    reason: str
+    seconds: int
+
+
 class Anchor(Event, frozen=True, gc=False, tag=True):
     """A durable risk anchor: `name` is "day" (start of the UTC day) or "peak"; equity in quote atoms."""
 
@@ -463,6 +471,7 @@ AnyEvent = (
     | UserCommand
     | Told
     | Latched
+    | MarketClosing
     | Anchor
     | Decided
 )

@@ -101,6 +101,8 @@ def _rescale(market: MarketState, ticks: int, lots: int) -> None:
         )
         for row in m.foreign
     )  # fmt: skip
+    m.count_foreign()
+    m.strangers = [msgspec.structs.replace(f, price_ticks=f.price_ticks * ticks, qty_lots=f.qty_lots * lots) for f in m.strangers]
     m.memory_ticks *= ticks
     m.memory_lots *= lots
     if m.binding is not None:

@@ -40,6 +40,8 @@ class Limits:
         budget_atoms: what is held at cost + working + next never exceeds it.
         rate_tokens: orders that may be sent now, in RATE_UNIT; rate_reserve: kept back for closing orders.
         mode: what the account may do.
+        foreign_orders / foreign_buys / foreign_sells: orders of the account that are not ours, and the lots that they may still fill. They
+            count in the number of orders and in the worst-case position, not in the budget, which is ours.
         exit_masked: 1 when the mode cancels the EXIT too (kill, flatten).
     """
 
@@ -54,6 +56,9 @@ class Limits:
     rate_reserve: int = 0
     mode: int = ACTIVE
     exit_masked: int = 0
+    foreign_orders: int = 0
+    foreign_buys: int = 0
+    foreign_sells: int = 0
 
 
 @compilable
@@ -110,8 +115,8 @@ def collar_ticks(view: Any, side: int, ppm: int) -> int:
 @compilable
 def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: Any, actions: Any, done: int) -> int:
     """Withhold the places that a limit forbids: `what` becomes 0 and the row's reason says which. The number left to send."""
-    buys = 0  # lots that may still be bought, and what they would cost
-    sells = 0
+    buys = limits.foreign_buys  # lots that may still be bought, and what ours would cost
+    sells = limits.foreign_sells
     buys_cost = 0
     sells_worth = 0
     tick_lot_atoms = view.tick_lot_atoms
@@ -127,7 +132,7 @@ def review(out: Any, orders: Any, count: int, view: Any, position: Any, limits: 
         else:
             sells += open_lots
             sells_worth += worth
-    resting = count
+    resting = count + limits.foreign_orders
     tokens = limits.rate_tokens
     left = 0
     is_perp = view.is_perp

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from lemon_trader.core.book import Book
 from lemon_trader.core.diff import Action, Scratch, action_array
-from lemon_trader.core.events import OrderRow
+from lemon_trader.core.events import Fill, OrderRow
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.ledger import Ledger
 from lemon_trader.core.limits import Limits
@@ -68,6 +68,9 @@ class MarketState:
         mismatch: reads in a row in which position and ledger differed.
         retrying: a slot waits, or the view still shows one that did.
         refusals: (slot, code) -> how many in a row, for the breaker of identical refusals.
+        closing: what is held is sold, whatever the strategy wants, because it could not be protected; until `resume`.
+        exposed_us: since when something is held without its resting stop although the exchange could be asked; 0 = it is not.
+        strangers: a perpetual's fills that were not ours, since position and books last agreed; `resume` may take them over.
         bare_us: since when something is held without the resting stop that is wanted; 0 = it is there. Negative: told.
         stop_atoms: what the running stop has realised so far, quote atoms; None = no stop is selling.
     """
@@ -99,6 +102,9 @@ class MarketState:
     refusals: dict[tuple[int, str], int] = field(default_factory=dict)
     frozen: str = ""
     ended: bool = False
+    closing: bool = False
+    exposed_us: int = 0
+    strangers: list[Fill] = field(default_factory=list)
     bare_us: int = 0
     stop_atoms: int | None = None
     book_us: int = 0
@@ -166,6 +172,13 @@ class MarketState:
         self.doubt_count += 1
         stands = now_us - self.doubt_us >= PERSIST_US and self.doubt_count >= PERSIST_COUNT
         self.confirmed_ticks = price if stands else 0
+
+    def count_foreign(self) -> None:
+        """Bring orders that are not ours into the limits: the account carries them, and what they fill, as it carries ours."""
+        limits = self.limits
+        limits.foreign_orders = len(self.foreign)
+        limits.foreign_buys = sum(r.qty_lots - r.filled_lots for r in self.foreign if r.side == BUY and not r.is_trigger)
+        limits.foreign_sells = sum(r.qty_lots - r.filled_lots for r in self.foreign if r.side != BUY and not r.is_trigger)
 
     def reference_ticks(self) -> int:
         """The price by which what is held is valued: mark on perpetuals, else mid, else last; 0 = unknown."""

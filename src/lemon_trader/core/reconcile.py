@@ -33,6 +33,8 @@ from lemon_trader.core.units import (
     side_name,
 )
 
+POSITION_MISMATCH: Final = "POSITION_MISMATCH"
+STRANGERS_MAX: Final = 1_000
 MISMATCH_MAX: Final = 3  # a difference that survives this many reads freezes the market
 ADOPTED_SLOT: Final = -1  # ours, but of no slot we know: the diff cancels it
 
@@ -246,6 +248,7 @@ def _apply_rows(state: AccountState, market: MarketState, read: AccountRead, row
     if len(foreign) != len(market.foreign):
         state.tell(read.ts_us, "alert.foreign_orders", "warn", symbol=market.instrument.symbol, count=len(foreign))
     market.foreign = tuple(foreign)
+    market.count_foreign()
     for order in list(table.live):
         if order.client_id in found or order.sent_us >= read.begun_us or order.state in (IN_FLIGHT, UNKNOWN):
             order.missing = 0
@@ -289,15 +292,16 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         if market is None or not market.instrument.is_perp:
             continue
         if (market.venue_lots or 0) == market.ledger.lots:
-            if market.frozen == "POSITION_MISMATCH":
+            if market.frozen == POSITION_MISMATCH:
                 market.frozen = ""
             market.mismatch = 0
+            market.strangers = [f for f in market.strangers if f.ts_us >= read.begun_us]  # the position has said nothing of these yet
             continue
         fine = False
         market.mismatch += 1
         state.want_read = True
         if market.mismatch == MISMATCH_MAX:
-            market.frozen = market.frozen or "POSITION_MISMATCH"
+            market.frozen = market.frozen or POSITION_MISMATCH
             state.tell(
                 read.ts_us, "alert.position_mismatch", "grave",
                 symbol=symbol, venue=market.venue_lots, ours=market.ledger.lots, lot=market.instrument.lot,
@@ -367,11 +371,37 @@ def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal:
     if key in market.ledger.moves:
         return
     market.ledger.fund(key, 0)
-    if not instrument.is_perp:
+    if instrument.is_perp:
+        market.strangers = [*market.strangers[1 - STRANGERS_MAX :], fill]
+    else:
         notional = instrument.notional_atoms(fill.price_ticks, fill.qty_lots)
         _expect(state, instrument.quote, -fill.side * notional)
         _expect(state, instrument.base, fill.side * quantity)
     _expect(state, fill.fee_asset, -fill.fee_atoms)
+
+
+def adopt_strangers(state: AccountState, market: MarketState, ts_us: int) -> bool:
+    """Take over what somebody did to a perpetual's position by hand; False when that is not proven, and nothing has changed.
+
+    Two sources must say the same: the position that the exchange states, and the fills of orders that are not ours. They are booked at
+    their own prices, so the result of a position that was closed by hand is the result that it had.
+    """
+    symbol, ours, venue = market.instrument.symbol, market.ledger.lots, market.venue_lots
+    told = sum(f.side * f.qty_lots for f in market.strangers)
+    if venue is None or venue - ours != told:
+        state.tell(
+            ts_us, "alert.position_unproven", "grave", symbol=symbol, venue="-" if venue is None else venue, ours=ours, fills=told,
+            lot=market.instrument.lot,
+        )  # fmt: skip
+        return False
+    quote = market.instrument.quote
+    for fill in market.strangers:
+        booked = market.ledger.book(fill)
+        _expect(state, quote, booked.realised_atoms)  # its fee was explained when the fill was first told
+        state.recorded.append(Recorded(fill, booked, -1, -1, 0))
+    market.strangers = []
+    state.tell(ts_us, "alert.position_adopted", "warn", symbol=symbol, before=ours, after=market.ledger.lots, lot=market.instrument.lot)
+    return True
 
 
 def _expect(state: AccountState, asset: str, change: int) -> None:

@@ -155,6 +155,8 @@ class AccountState:
                     "memory_grid": [m.memory_ticks, m.memory_lots],
                     "frozen": m.frozen,
                     "ended": m.ended,
+                    "closing": m.closing,
+                    "strangers": [msgspec.to_builtins(f) for f in m.strangers],
                     "child": m.next_child,
                 }
                 for symbol, m in self.markets.items()
@@ -178,4 +180,6 @@ class AccountState:
             m.memory_ticks, m.memory_lots = data.get("memory_grid", (1, 1))  # an image of an older version knows of one grid
             m.frozen = data["frozen"]
             m.ended = data.get("ended", False)  # an image of an older version knows of no pair that ended alone
+            m.closing = data.get("closing", False)
+            m.strangers = [msgspec.convert(f, Fill) for f in data.get("strangers", ())]
             m.next_child = data["child"]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lemon_trader.core.authority import latched, market_closing, user_command
 from lemon_trader.core.events import (
     NO_CLIENT_ID,
     AccountRead,
@@ -29,6 +30,7 @@ from lemon_trader.core.events import (
     IdsReserved,
     LastPrice,
     Latched,
+    MarketClosing,
     MarkPrice,
     OrderUpdate,
     PlaceAccepted,
@@ -44,7 +46,6 @@ from lemon_trader.core.events import (
     Wake,
 )
 from lemon_trader.core.grid import change_grid
-from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reconcile import apply_read, book_fill, book_move, resolve
@@ -56,9 +57,7 @@ from lemon_trader.core.units import (
     CANCELLING,
     EXPIRED,
     FILLED,
-    HALTED,
     IN_FLIGHT,
-    MODE_NAMES,
     PROVEN_ABSENT,
     REDUCING,
     REJECTED,
@@ -430,54 +429,8 @@ def _started(state: AccountState, e: Started) -> None:
         state.mode, state.mode_reason, state.mode_detail, state.exit_masked = ACTIVE, "", "", False
 
 
-def _command(state: AccountState, e: UserCommand) -> None:
-    match e.action:
-        case "stop" if e.symbol:
-            _end_pair(state, e)
-            return
-        case "stop":
-            if state.mode == ACTIVE:
-                state.mode, state.mode_reason = REDUCING, "stop"
-        case "cancel":
-            if state.mode == ACTIVE:
-                state.mode, state.mode_reason = REDUCING, "cancel"
-            state.exit_masked, state.flatten = True, False  # after a stop and in a halt as well: everything of ours but the STOP goes
-        case "kill":
-            state.mode, state.mode_reason, state.mode_detail, state.exit_masked = HALTED, "kill", e.detail, True
-            state.flatten = False  # a kill sells nothing, not even what a flatten began to sell
-        case "flatten":
-            state.mode, state.mode_reason, state.mode_detail, state.exit_masked = HALTED, "flatten", e.detail, True
-            state.flatten = True
-        case "resume":
-            state.mode, state.mode_reason, state.mode_detail = ACTIVE, "", ""
-            state.exit_masked = state.flatten = False
-            state.has_anchor = False  # the anchors start anew from here, or the same limit would trip at once
-            for m in state.markets.values():
-                m.frozen = ""
-                m.mismatch = 0  # a difference that is still there is counted, and told, anew
-                m.refusals.clear()
-        case _:
-            raise ValueError(f"unknown command {e.action!r}; known are stop, cancel, kill, flatten and resume")
-    state.tell(e.ts_us, f"alert.command_{e.action}", "warn", origin=e.origin, detail=e.detail)
-    _ask_all(state)
-
-
-def _end_pair(state: AccountState, e: UserCommand) -> None:
-    """One pair ends, the others go on: like `stop`, in its market alone, until a start."""
-    m = state.markets.get(e.symbol)
-    if m is not None and not m.ended:
-        m.ended = m.asked = True
-        state.tell(e.ts_us, "alert.pair_ended", "info", symbol=e.symbol, origin=e.origin, held=atoms_text(m.ledger.base_atoms))
-
-
 def _told(state: AccountState, e: Told) -> None:
     state.told = [*state.told[1 - TOLD_MAX :], Alert(e.ts_us, e.key, e.grade, e.values)]
-
-
-def _latched(state: AccountState, e: Latched) -> None:
-    state.mode, state.mode_reason, state.mode_detail = e.mode, e.reason, e.detail
-    state.tell(e.ts_us, "alert.latched", "grave", mode=MODE_NAMES[e.mode], reason=e.reason, detail=e.detail)
-    _ask_all(state)
 
 
 def _anchor(state: AccountState, e: Anchor) -> None:
@@ -588,9 +541,10 @@ _HANDLERS: Final[dict[type, Callable[[AccountState, Any], None]]] = {
     Wake: _wake,
     IdsReserved: _ids,
     Started: _started,
-    UserCommand: _command,
+    UserCommand: user_command,
     Told: _told,
-    Latched: _latched,
+    Latched: latched,
+    MarketClosing: market_closing,
     Anchor: _anchor,
     Decided: _decided,
 }

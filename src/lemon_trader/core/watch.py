@@ -67,6 +67,10 @@ def _protection(state: AccountState, market: MarketState, now_us: int) -> None:
     rests = wanted and any(
         o.kind == TRIGGER and o.side * lots < 0 and (o.state == ARMED or (o.state == CANCELLING and o.acked)) for o in market.orders.live
     )
+    if not wanted or rests or not (state.public_up and state.private_up and state.venue_status == "Ok"):
+        market.exposed_us = 0
+    else:
+        market.exposed_us = market.exposed_us or now_us
     since = market.bare_us
     if wanted and not rests:
         if not since:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lemon_trader.core.events import MARKET_FACTS, Anchor, AnyEvent, Decided, IdsReserved, Latched, UserCommand
+from lemon_trader.core.events import MARKET_FACTS, Anchor, AnyEvent, Decided, IdsReserved, Latched, MarketClosing, UserCommand
 from lemon_trader.database.chain import (
     NO_HASH,
     VERSION,
@@ -46,7 +46,7 @@ MARKET_BUFFER_BYTES: Final = 8 * 1024  # more than this is written without waiti
 SEGMENT_BYTES: Final = 64 * 1024 * 1024  # a checkpoint beyond this begins a new file
 SPOOL_BYTES: Final = 16 * 1024 * 1024
 _MARKET: Final = frozenset(MARKET_FACTS)
-_SYNCED: Final = frozenset((IdsReserved, Latched, Anchor, UserCommand))
+_SYNCED: Final = frozenset((IdsReserved, Latched, MarketClosing, Anchor, UserCommand))
 
 
 class JournalUnwritable(JournalError):

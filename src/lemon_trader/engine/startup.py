@@ -176,19 +176,27 @@ def _since_us(state: AccountState, last_us: int, now_us: int) -> int:
 
 
 def _check_budgets(state: AccountState, plans: Sequence[Plan]) -> None:
-    """Budgets are reserved at start: their sum may not exceed what is available plus what the strategies hold already."""
+    """Budgets are reserved at start, and their sum may not exceed what is there.
+
+    A pair with an open cycle goes on in any case: its budget was reserved when the cycle began, part of it is spent on what is held, and
+    what a loss took is gone. What it has not spent yet is set aside first; new pairs share what is left.
+    """
+    free = {asset: sum(balance) for asset, balance in state.balances.items()}
     wanted: dict[str, int] = {}
-    held: dict[str, int] = {}
     leverage = 1
     if state.terms is not None and state.terms.leverage_limit.replace(".", "", 1).isdigit():
         leverage = max(1, int(state.terms.leverage_limit.split(".")[0]))
     for plan in plans:
         market = state.markets[plan.symbol]
-        i = market.instrument
+        i, ledger, before = market.instrument, market.ledger, state.started.get(plan.symbol)
         share = -(-plan.budget_atoms // leverage) if i.is_perp else plan.budget_atoms
-        wanted[i.quote] = wanted.get(i.quote, 0) + share
-        held[i.quote] = held.get(i.quote, 0) + market.ledger.cost_atoms
+        is_open = bool(ledger.base_atoms or market.orders.live)
+        if is_open and before is not None and before.strategy == plan.strategy and plan.budget_atoms <= before.budget_atoms:
+            held = 0 if i.is_perp else ledger.cost_atoms  # a perpetual's margin is still in the balance
+            free[i.quote] = max(0, free.get(i.quote, 0) - max(0, share - held))
+        else:
+            wanted[i.quote] = wanted.get(i.quote, 0) + share - (0 if i.is_perp else min(share, ledger.cost_atoms))
     for asset, sum_atoms in wanted.items():
-        available = sum(state.balances.get(asset, (0, 0))) + held[asset]
+        available = free.get(asset, 0)
         if sum_atoms > available:
             raise StartRefused("start.budget_too_large", asset=asset, wanted=atoms_text(sum_atoms), available=atoms_text(available))

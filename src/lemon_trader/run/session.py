@@ -124,6 +124,7 @@ class Session:
                 raise StartRefused("start.unknown_symbol", symbol=pair.symbol, near=", ".join((near or sorted(instruments))[:6]))
         if not self._alone:
             self._open_records()  # before a grid changes: the records hold the old one's numbers
+        self.engine.on_alert = self._alert  # what a start finds changed is told like everything else
         relist(self.engine, instruments, [pair.symbol for pair in self.settings.pairs], self.env.now_us())
         self.venue.use({symbol: market.instrument for symbol, market in self.state.markets.items()})
         if not self._alone:
@@ -196,7 +197,6 @@ class Session:
 
         Nothing is opened in such a life: what rests stays or goes as the mode has it, and `flatten` sells. Raises VenueLost.
         """
-        self.engine.on_alert = self._alert
         await start(self.engine, self.venue, (), mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us)
         self.runner = Runner(self.engine, self.env, self.venue)
         self.runner.on_tick(self._tick)
