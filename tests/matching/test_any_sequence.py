@@ -1,5 +1,6 @@
 """Whatever is done to the exchange in whatever order: its books close, its book stays a book, and its effects tell what happened."""
 
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -20,7 +21,7 @@ from lemon_trader.matching.effects import (
     Traded,
 )
 from lemon_trader.matching.orders import Attached, Leg, NewOrder, OrderType, Reason, Refused, SelfTrade, Status, TimeInForce, TriggerBy
-from lemon_trader.matching.rules import Rules
+from lemon_trader.matching.rules import COMPUTED, STATED, Loan, Rules, Terms
 
 TIMES = (*TimeInForce, *[TimeInForce.GTC] * 4)
 NAMES = ("ann", "bob", "poor")
@@ -33,6 +34,12 @@ legs = st.none() | st.builds(Leg, prices, st.just(0) | prices, st.none() | st.sa
 pairs = st.none() | st.builds(Attached, legs, legs)
 
 
+LOANS = {
+    "USDC": Loan(weight_ppm=1_000_000, supply_atoms=9_000 * UNIT, demand_atoms=2_000 * UNIT),
+    "SOL": Loan(weight_ppm=900_000, supply_atoms=90 * UNIT, demand_atoms=30 * UNIT),
+}
+
+
 class AnySequence(RuleBasedStateMachine):
     """Several accounts and the outside world act at random; a second book is rebuilt from effects alone and must equal the exchange's."""
 
@@ -41,9 +48,12 @@ class AnySequence(RuleBasedStateMachine):
         rules = Rules(
             taker_delay_us=delay, funding_interval_us=5_000, partial_market_status=partial, child_keeps_client_id=keeps,
             max_triggers=8 if keeps else 20, attached_arms="end" if keeps else "fill", post_only_rejection_events=keeps,
+            settlement_interval_us=500, interest_interval_us=3_000, mark_rule=COMPUTED if keeps else STATED,
+            liquidation_pause_us=200 if keeps else 0, has_backstop=not keeps, loans=LOANS, auto_borrow_settlements=keeps,
         )  # fmt: skip
         bounds = {"impact_low_ppm": 970_000, "impact_high_ppm": 1_030_000, "low_ppm": 900_000, "high_ppm": 1_100_000}
-        self.exchange = Exchange([spot(**bounds), perp(**bounds)], rules)
+        terms = {PERP: Terms(imf_factor_ppb=60_000, mmf_factor_ppb=36_000)}
+        self.exchange = Exchange([spot(**bounds), perp(**bounds)], rules, terms)
         self.exchange.open_account("ann", {"USDC": 5_000 * UNIT, "SOL": 50 * UNIT})
         self.exchange.open_account("bob", {"USDC": 5_000 * UNIT, "SOL": 50 * UNIT})
         self.exchange.open_account("poor", {"USDC": 20 * UNIT})
@@ -131,8 +141,11 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(name=names, symbol=symbols, is_trigger=st.sampled_from([None, True, False]))
     def cancel_all(self, name, symbol, is_trigger):
-        self.exchange.cancel_all(name, symbol, self.later(), is_trigger=is_trigger)
-        left = self.exchange.open_orders(name, symbol)
+        self.exchange.advance(self.later())
+        before = {order.order_id for order in self.exchange.open_orders(name, symbol)}
+        self.exchange.cancel_all(name, symbol, self.now, is_trigger=is_trigger)
+        # A parent that is cancelled may arm what it brings along, and that may fire at once.
+        left = [order for order in self.exchange.open_orders(name, symbol) if order.order_id in before]
         assert not [o for o in left if is_trigger is None or o.is_trigger == is_trigger]
 
     @rule(symbol=symbols, side=sides, ticks=prices, lots=st.integers(0, 600))
@@ -151,6 +164,26 @@ class AnySequence(RuleBasedStateMachine):
     def advance(self, wait):
         self.now += wait
         self.exchange.advance(self.now)
+
+    @rule(name=names, asset=st.sampled_from(["USDC", "SOL"]), units=st.integers(-200, 200))
+    def borrow_lend(self, name, asset, units):
+        with suppress(Refused):
+            self.exchange.borrow_lend(name, asset, units * UNIT, self.later())
+
+    @rule(name=names, lends=st.booleans(), repays=st.booleans())
+    def set_flags(self, name, lends, repays):
+        self.exchange.set_flags(name, self.later(), auto_lend=lends, auto_repay_borrows=repays)
+
+    @rule(name=names, side=sides, lots=lots, borrows=st.booleans(), redeems=st.booleans(), repays=st.booleans(), lends=st.booleans())
+    def place_on_margin(self, name, side, lots, borrows, redeems, repays, lends):
+        self.place(name, NewOrder(
+            symbol=SPOT, side=side, order_type=OrderType.MARKET, lots=lots, auto_borrow=borrows, auto_lend_redeem=redeems,
+            auto_borrow_repay=repays, auto_lend=lends,
+        ))  # fmt: skip
+
+    @rule()
+    def convert_dust(self):
+        self.exchange.convert_dust("ann", self.later())
 
     @rule(name=names)
     def deposit(self, name):
@@ -307,7 +340,13 @@ def act(life: AnySequence, chance: Random) -> None:
     """One act, small moves near the touch more often than the rest."""
     name, symbol, side = chance.choice(NAMES), chance.choice([SPOT, PERP, PERP]), chance.choice([BUY, SELL])
     ticks, lots = 100 * chance.randint(97, 103), chance.randint(1, 200)
-    match chance.randrange(12):
+    match chance.randrange(14):
+        case 12:
+            life.borrow_lend(name, chance.choice(["USDC", "SOL"]), chance.randint(-50, 50))
+            if chance.random() < 0.2:
+                life.set_flags(name, chance.random() < 0.5, chance.random() < 0.5)
+        case 13:
+            life.place_on_margin(name, side, lots, *(chance.random() < 0.5 for _ in range(4)))
         case 0 | 1 | 2:
             life.place_limit(
                 name, symbol, side, lots, 100 * (100 - side * chance.randint(-1, 3)), chance.choice(TIMES),

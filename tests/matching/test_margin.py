@@ -1,5 +1,6 @@
 """Perpetuals carried: margin, funding on the hour, and what happens to those who cannot carry any more."""
 
+import msgspec
 import pytest
 from tests.matching.worlds import FEELESS, HOUR, PERP, SPOT, UNIT, T, booked, limit, market, perp, refusal, spot, world
 
@@ -9,9 +10,12 @@ from lemon_trader.matching.orders import Origin, Reason, Status
 from lemon_trader.matching.rules import Rules
 
 NEXT_HOUR = (T // HOUR + 1) * HOUR
+WHOLE = msgspec.structs.replace(  # positions go at once and to the book alone; how they go otherwise: test_liquidation
+    FEELESS, liquidation_chunk_ppm=1_000_000, liquidation_pause_us=0, auto_close_ppm=0, settlement_interval_us=0
+)
 
 
-def opened(lots: int, rules: Rules | None = FEELESS):
+def opened(lots: int, rules: Rules | None = WHOLE):
     """Ann holds a position opened at 100.00 against the outside world; the book is empty afterwards."""
     exchange = world(rules)
     side = BUY if lots > 0 else SELL
@@ -134,7 +138,7 @@ def test_open_interest_is_what_accounts_hold_on_the_heavier_side():
 # Equity meets it where 10,000 - 400,000 (1 - m) = 5,000 m: at a mark of 98.7342.
 
 
-def called(mark: int, bids: tuple[tuple[int, int], ...] = (), rules: Rules | None = FEELESS):
+def called(mark: int, bids: tuple[tuple[int, int], ...] = (), rules: Rules | None = WHOLE):
     exchange = opened(400_000, rules)
     for ticks, lots in bids:
         exchange.set_outside(PERP, BUY, ticks, lots, T)
@@ -150,7 +154,7 @@ def test_an_account_stands_while_its_equity_is_no_less_than_maintenance():
 
 
 def test_a_margin_call_closes_the_position_by_an_order_of_the_exchange_at_the_liquidation_fee():
-    rules = Rules(perp_taker_ppm=0, perp_maker_ppm=0)
+    rules = msgspec.structs.replace(WHOLE, liquidation_fee_ppm=10_000)
     exchange = called(9_873, ((9_870, 400_000),), rules)
     ann = exchange.accounts["ann"]
     assert ann.position(PERP) is None
@@ -246,7 +250,7 @@ def test_one_liquidation_may_cause_another():
 
 
 def test_a_market_without_maintenance_margin_calls_only_below_nothing():
-    exchange = world(FEELESS, perp(mmf_ppm=0, imf_ppm=0))
+    exchange = world(WHOLE, perp(mmf_ppm=0, imf_ppm=0))
     exchange.set_outside(PERP, SELL, 10_000, 400_000, T)
     exchange.place("ann", limit(PERP, BUY, 400_000, 10_000), T)
     exchange.set_reference(PERP, 9_750, 9_750, 0, T)

@@ -175,7 +175,7 @@ def test_a_position_that_its_account_cannot_carry_is_closed_by_the_exchange():
     m.see(MarkPrice(T, T, PERP, 6_000, 6_000, 0, 0))
     account = m.exchange.accounts[NAME]
     assert account.position_lots(PERP) == 0
-    assert account.fills[-1].origin == "LIQUIDATION_AUTOCLOSE"
+    assert account.fills[-1].origin == "ADL_AUTOCLOSE", "worth less than nothing: the book is not asked any more"
 
 
 def test_a_market_is_seen_only_while_its_book_is_whole_and_something_is_heard():

@@ -1,14 +1,18 @@
 """An account: balances to the atom, locks, one-way positions, live orders, and its own exact ledger."""
 
+from collections import deque
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from lemon_trader.core.units import BUY
-from lemon_trader.matching.effects import Funded, Position
+from lemon_trader.matching.effects import Converted, Funded, InterestPaid, LoanMoved, Position, Settled
 from lemon_trader.matching.filters import refine_order, refine_position, refined_fill
 from lemon_trader.matching.orders import Code, Fill, OrderState, Refused
-from lemon_trader.matching.rules import Rules
+from lemon_trader.matching.rules import Loan, Rules
+
+_ROWS_MAX: Final = 10_000  # of a kind that comes by itself every few seconds
 
 
 class Account:
@@ -18,6 +22,10 @@ class Account:
         live: orders that may still be filled, fired or cancelled, by id, oldest first.
         fills, order_history, funding, closed_positions: ledger rows, oldest first; `order_history` holds ended orders.
         imf_floor_ppm: initial margin fraction is at least this: 1 / the account's leverage limit; 0 = the market's own alone.
+        lent: claims (> 0) and debts (< 0) in the lending pools, atoms by asset; `interest` is what came of them so far.
+        loans: the assets that are collateral or lent.
+        settlements, loan_rows, interest_rows, dust: further ledger rows, oldest first; what comes by itself all day is kept for a while.
+        auto_lend, auto_borrow_settlements, auto_repay_borrows: what the exchange does by itself.
         is_liquidating: True from a margin call until the account stands again.
     """
 
@@ -31,6 +39,16 @@ class Account:
         self.closed_positions: list[Position] = []
         self.imf_floor_ppm = rules.imf_floor_ppm
         self.is_liquidating = False
+        self.loans: Mapping[str, Loan] = rules.loans
+        self.lent: dict[str, int] = {}
+        self.interest: dict[str, int] = {}
+        self.settlements: deque[Settled] = deque(maxlen=_ROWS_MAX)
+        self.loan_rows: deque[LoanMoved] = deque(maxlen=_ROWS_MAX)
+        self.interest_rows: deque[InterestPaid] = deque(maxlen=_ROWS_MAX)
+        self.dust: list[Converted] = []
+        self.auto_lend = rules.auto_lend
+        self.auto_borrow_settlements = rules.auto_borrow_settlements
+        self.auto_repay_borrows = rules.auto_repay_borrows
         self._totals: dict[str, int] = dict(balances)
         self._locks: dict[str, int] = {}
         self._exposed: dict[str, list[int]] = {}  # symbol -> lots of risk-taking open orders, [buys, sells]
@@ -69,6 +87,11 @@ class Account:
         """Open lots of orders that may add to the position: (buys, sells)."""
         buys, sells = self._exposed.get(symbol, (0, 0))
         return buys, sells
+
+    @property
+    def owes(self) -> bool:
+        """True with a debt in any pool."""
+        return bool(self.lent) and any(atoms < 0 for atoms in self.lent.values())
 
     @property
     def perpetuals(self) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.brackets import triggers_of
+from lemon_trader.matching.lending import Lending
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import cost_atoms, reducible_lots
@@ -59,7 +60,8 @@ def check_maker(new: NewOrder, listing: Listing) -> None:
 
 
 def check_means(
-    new: NewOrder, account: Account, listing: Listing, listings: Mapping[str, Listing], settlement: str | None, lots: int, limit_ticks: int
+    new: NewOrder, account: Account, listing: Listing, listings: Mapping[str, Listing], settlement: str | None, lending: Lending,
+    lots: int, limit_ticks: int,
 ) -> int:  # fmt: skip
     """Refuse an order that its account cannot pay for or carry.
 
@@ -69,6 +71,7 @@ def check_means(
         listing: its market.
         listings: all markets, for cross margin.
         settlement: the asset perpetuals settle in, or None.
+        lending: the pools, for orders that redeem or borrow.
         lots: its quantity, estimated from the book when it is by quote.
         limit_ticks: how far a market order may reach; 0 = any price.
 
@@ -76,7 +79,7 @@ def check_means(
         Its quote in atoms: exact at the limit price, estimated from the book for a market order.
 
     Raises:
-        Refused: INSUFFICIENT_FUNDS on spot, INSUFFICIENT_MARGIN on perpetuals.
+        Refused: INSUFFICIENT_FUNDS on spot, INSUFFICIENT_MARGIN on perpetuals and for debts, INSUFFICIENT_SUPPLY of a pool.
     """
     instrument = listing.instrument
     if new.order_type is OrderType.LIMIT:
@@ -91,8 +94,14 @@ def check_means(
                 raise Refused(Code.INSUFFICIENT_MARGIN, "Insufficient margin", Reason.INSUFFICIENT_MARGIN)
         return quote
     asset, needed = (instrument.quote, new.quote_atoms or quote) if new.side == BUY else (instrument.base, lots * instrument.lot_atoms)
-    if needed > spendable_atoms(account, listings, settlement, asset):
-        raise Refused(Code.INSUFFICIENT_FUNDS, "Insufficient funds", Reason.INSUFFICIENT_FUNDS)
+    spendable = spendable_atoms(account, listings, settlement, asset, redeems=new.auto_lend_redeem)
+    if needed > spendable:
+        if not new.auto_borrow:
+            raise Refused(Code.INSUFFICIENT_FUNDS, "Insufficient funds", Reason.INSUFFICIENT_FUNDS)
+        if account.lent.get(asset, 0) > 0 and not new.auto_lend_redeem:
+            text = "Borrowing requires the lent quantity to be redeemed first"
+            raise Refused(Code.BORROW_REQUIRES_LEND_REDEEM, text, Reason.BORROW_REQUIRES_LEND_REDEEM)
+        lending.check_borrow(account, asset, needed - spendable)
     return quote
 
 

@@ -18,25 +18,31 @@ from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.effects import (
     BalanceChanged,
     Change,
+    Converted,
     Effect,
     Funded,
     OrderChanged,
     Position,
     PositionChange,
     PositionChanged,
+    Settled,
 )
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.orders import Fill, OrderState, OrderType, Origin, Reason, Status
 from lemon_trader.matching.rules import Rules
 
 _PPB: Final = 1_000_000_000
+REPAY: Final = 1  # bits of OrderState.auto
+LEND: Final = 2
 
 
 class Clearing:
     """Accounts and counter-accounts of an exchange, and every way in which they change.
 
     Attributes:
-        outside, fees, funding, insurance: counter-accounts, atoms by asset; `outside` and `funding` may be negative.
+        outside, fees, funding, insurance, interest: counter-accounts, atoms by asset; all but `fees` may be negative.
+        loan_wishes: (account, asset) of proceeds that shall repay or be lent, with the bits that say so.
+        stale: balances (account, asset) that changed and were not published yet.
         bracketed: orders that bring triggers along and have filled since somebody looked.
         unsettled: accounts whose margin must be looked at before the present act is over.
     """
@@ -47,6 +53,9 @@ class Clearing:
         self.fees: dict[str, int] = {}
         self.funding: dict[str, int] = {}
         self.insurance: dict[str, int] = {}
+        self.interest: dict[str, int] = {}
+        self.loan_wishes: dict[tuple[str, str], int] = {}
+        self.settled = 0  # settlements so far
         self.unsettled: dict[str, None] = {}
         self.bracketed: dict[int, OrderState] = {}
         self._deposits: dict[str, int] = {}
@@ -54,7 +63,7 @@ class Clearing:
         self._effects = effects
         self._listings = listings
         self._next_position_id = rules.first_position_id
-        self._stale: dict[tuple[str, str], None] = {}  # balances that changed and were not published yet
+        self.stale: dict[tuple[str, str], None] = {}
 
     def open_account(self, name: str, balances: Mapping[str, int]) -> Account:
         """A new account. Raises ValueError."""
@@ -70,7 +79,7 @@ class Clearing:
 
     def deposit(self, account: Account, asset: str, atoms: int) -> None:
         """Bring `atoms` in from nowhere in the exchange (< 0: take out)."""
-        self._credit(account, asset, atoms)
+        self.credit(account, asset, atoms)
         _move(self._deposits, asset, atoms)
 
     def restore_position(self, account: Account, listing: Listing, position: Position) -> None:
@@ -79,12 +88,13 @@ class Clearing:
         account.positions[symbol] = position
         listing.holders[account.name] = account
         listing.outside_lots -= position.lots
-        _move(self._deposits, quote, -position.cost_atoms)
+        _move(self._deposits, quote, -position.cost_atoms - position.settled_atoms)
         self._next_position_id = max(self._next_position_id, position.position_id + 1)
 
     def changed(self, order: OrderState, kind: Change, at_us: int, fill: Fill | None = None) -> None:
         """Say that an order changed."""
-        self._effects.append(OrderChanged(order.account, kind, copy(order), at_us, fill))
+        copied = order.__copy__()  # type: ignore[attr-defined]  # msgspec's stubs do not name it; `copy` would cost as much again
+        self._effects.append(OrderChanged(order.account, kind, copied, at_us, fill))
 
     def hold(self, order: OrderState, instrument: Instrument, market_atoms: int = 0) -> None:
         """Lock (spot) or expose (perpetual) what the open rest of an order needs; `market_atoms` = quote of a waiting market BUY."""
@@ -100,7 +110,7 @@ class Clearing:
         else:
             asset, atoms = instrument.base, lots * instrument.lot_atoms
         if account.lock(order, asset, atoms):
-            self._stale[account.name, asset] = None
+            self.stale[account.name, asset] = None
 
     def release(self, order: OrderState, instrument: Instrument) -> None:
         """Hold nothing for an order any more."""
@@ -109,7 +119,7 @@ class Clearing:
             account.expose(order, 0)
         asset = instrument.quote if order.side == BUY else instrument.base
         if account.lock(order, asset, 0):
-            self._stale[account.name, asset] = None
+            self.stale[account.name, asset] = None
 
     def end(self, order: OrderState, status: Status, kind: Change, at_us: int, reason: Reason | None = None) -> None:
         """Take a live order, which rests in no book any more, to its end."""
@@ -134,18 +144,20 @@ class Clearing:
         moves: list[PositionChanged] = []
         if instrument.is_perp:
             asset, fee = instrument.quote, _charge(quote, rate)
-            realised = self._move_position(account, listing, order, ticks, lots, fee, at_us, moves)
-            self._credit(account, asset, realised - fee)
+            realised, cash = self._move_position(account, listing, order, ticks, lots, fee, at_us, moves)
+            self.credit(account, asset, cash - fee)
         elif order.side == BUY:
             base = lots * instrument.lot_atoms
             asset, fee = instrument.base, _charge(base, rate)
-            self._credit(account, asset, base - fee)
-            self._credit(account, instrument.quote, -quote)
+            self.credit(account, asset, base - fee)
+            self.credit(account, instrument.quote, -quote)
         else:
             asset, fee = instrument.quote, _charge(quote, rate)
-            self._credit(account, instrument.base, -lots * instrument.lot_atoms)
-            self._credit(account, asset, quote - fee)
+            self.credit(account, instrument.base, -lots * instrument.lot_atoms)
+            self.credit(account, asset, quote - fee)
         _move(self.fees, asset, fee)
+        if order.auto:
+            self.loan_wishes[account.name, asset] = order.auto
         if order.order_type is OrderType.LIMIT:
             self.hold(order, instrument)
         row = Fill(
@@ -176,7 +188,7 @@ class Clearing:
         notional = listing.instrument.notional_atoms(listing.mark_ticks, position.lots)
         amount = -listing.funding_ppb * notional // _PPB
         position.funding_atoms += amount
-        self._credit(account, listing.instrument.quote, amount)
+        self.credit(account, listing.instrument.quote, amount)
         _move(self.funding, listing.instrument.quote, -amount)
         row = Funded(
             account.name, position.symbol, listing.funding_ppb, listing.mark_ticks, position.lots, amount, interval_end_us, at_us
@@ -185,21 +197,56 @@ class Clearing:
         self._effects.append(row)
         self.unsettled[account.name] = None
 
+    def settle(self, account: Account, listing: Listing, at_us: int) -> None:
+        """Move an open position's profit since the last time into the balance."""
+        instrument = listing.instrument
+        position = account.positions[instrument.symbol]
+        amount = instrument.notional_atoms(listing.margin_ticks, position.lots) - position.cost_atoms - position.settled_atoms
+        if not amount:
+            return
+        position.settled_atoms += amount
+        self.credit(account, instrument.quote, amount)
+        self.settled += 1
+        row = Settled(account.name, instrument.symbol, position.position_id, amount, self.settled, at_us)
+        account.settlements.append(row)
+        self._effects.append(row)
+        self.unsettled[account.name] = None
+
+    def take_interest(self, asset: str, atoms: int) -> None:
+        """The other side of interest that was added to claims (atoms < 0) and debts."""
+        _move(self.interest, asset, atoms)
+
+    def convert(self, account: Account, listing: Listing, atoms: int, at_us: int) -> None:
+        """Let the outside world take a rest of a market's base for quote at the market's price, rounded down."""
+        instrument = listing.instrument
+        quote = atoms * instrument.notional_atoms(listing.margin_ticks, 1) // instrument.lot_atoms
+        self.credit(account, instrument.base, -atoms)
+        self.credit(account, instrument.quote, quote)
+        _move(self.outside, instrument.base, atoms)
+        _move(self.outside, instrument.quote, -quote)
+        row = Converted(account.name, instrument.base, atoms, instrument.quote, quote, at_us)
+        account.dust.append(row)
+        self._effects.append(row)
+
+    def insure(self, account: Account, asset: str, atoms: int) -> None:
+        """The insurance fund gives an account `atoms` of an asset."""
+        self.credit(account, asset, atoms)
+        _move(self.insurance, asset, -atoms)
+
     def cover(self, account: Account, asset: str) -> None:
         """The insurance fund pays what a liquidated account without positions still owes."""
         owed = -account.total(asset)
         if owed > 0:
-            self._credit(account, asset, owed)
-            _move(self.insurance, asset, -owed)
+            self.insure(account, asset, owed)
 
     def publish(self, at_us: int) -> None:
         """Say which balances have changed since the last publication."""
-        if not self._stale:
+        if not self.stale:
             return
-        for name, asset in self._stale:
+        for name, asset in self.stale:
             account = self.accounts[name]
             self._effects.append(BalanceChanged(name, asset, account.available(asset), account.locked(asset), at_us))
-        self._stale.clear()
+        self.stale.clear()
 
     def check_closed(self) -> None:
         """Assert that everything is where it came from: assets to the atom, perpetual positions to the lot."""
@@ -208,10 +255,12 @@ class Clearing:
         for account in self.accounts.values():
             for asset in account.assets:
                 _move(found, asset, account.total(asset))
+            for asset, atoms in account.lent.items():
+                _move(found, asset, atoms)
             for symbol, position in account.positions.items():
-                _move(found, self._listings[symbol].instrument.quote, -position.cost_atoms)
+                _move(found, self._listings[symbol].instrument.quote, -position.cost_atoms - position.settled_atoms)
                 lots[symbol] += position.lots
-        for pool in (self.outside, self.fees, self.funding, self.insurance):
+        for pool in (self.outside, self.fees, self.funding, self.insurance, self.interest):
             for asset, atoms in pool.items():
                 _move(found, asset, atoms)
         for asset in found.keys() | self._deposits.keys():
@@ -220,14 +269,15 @@ class Clearing:
         for symbol, rest in lots.items():
             assert rest == 0, f"the books do not close: positions of {symbol} sum to {rest} lots instead of 0"
 
-    def _credit(self, account: Account, asset: str, atoms: int) -> None:
+    def credit(self, account: Account, asset: str, atoms: int) -> None:
+        """Change a balance; the other side of it is the caller's to book."""
         account.add(asset, atoms)
-        self._stale[account.name, asset] = None
+        self.stale[account.name, asset] = None
 
     def _fee_ppm(self, instrument: Instrument, order: OrderState, *, is_maker: bool) -> int:
         rules = self._rules
         if order.origin is not Origin.USER:
-            return rules.liquidation_fee_ppm
+            return 0 if order.origin is Origin.ADL_AUTOCLOSE else rules.liquidation_fee_ppm
         if instrument.is_perp:
             return rules.perp_maker_ppm if is_maker else rules.perp_taker_ppm
         return rules.spot_maker_ppm if is_maker else rules.spot_taker_ppm
@@ -235,23 +285,30 @@ class Clearing:
     def _move_position(
         self, account: Account, listing: Listing, order: OrderState, ticks: int, lots: int, fee: int, at_us: int,
         moves: list[PositionChanged],
-    ) -> int:  # fmt: skip
-        """Book a fill into the one-way position; gives the realised profit. A fill through zero closes one position and opens another."""
+    ) -> tuple[int, int]:  # fmt: skip
+        """Book a fill into the one-way position; a fill through zero closes one position and opens another.
+
+        Returns:
+            The realised profit, and the part of it that had not been settled into the balance before.
+        """
         symbol, side = order.symbol, order.side
         instrument = listing.instrument
         self.unsettled[account.name] = None
         position = account.positions.get(symbol)
-        realised, rest, rest_fee = 0, lots, fee
+        realised, cash, rest, rest_fee = 0, 0, lots, fee
         if position is not None and position.lots * side < 0:
             held = abs(position.lots)
             closed = min(lots, held)
             direction = -side
             part = abs(position.cost_atoms) * closed // held
             exit_atoms = instrument.notional_atoms(ticks, closed)
+            settled = position.settled_atoms * closed // held
             realised = direction * (exit_atoms - part)
+            cash = realised - settled
             rest, rest_fee = lots - closed, fee - fee * closed // lots
             position.lots += side * closed
             position.cost_atoms -= direction * part
+            position.settled_atoms -= settled
             position.realised_atoms += realised
             position.closed_quote_atoms += exit_atoms
             position.closed_lots += closed
@@ -265,7 +322,7 @@ class Clearing:
                 account.closed_positions.append(position)
             moves.append(PositionChanged(account.name, kind, copy(position), at_us))
             if not rest:
-                return realised
+                return realised, cash
             position = None
         kind = PositionChange.ADJUSTED
         if position is None:
@@ -280,7 +337,7 @@ class Clearing:
         position.cost_atoms += side * instrument.notional_atoms(ticks, rest)
         _charge_position(position, order, rest_fee, at_us)
         moves.append(PositionChanged(account.name, kind, copy(position), at_us))
-        return realised
+        return realised, cash
 
 
 def _charge(atoms: int, rate_ppm: int) -> int:

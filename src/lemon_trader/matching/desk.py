@@ -10,8 +10,9 @@ from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.admission import check_maker, check_means, check_reduces, check_terms
 from lemon_trader.matching.brackets import Brackets
-from lemon_trader.matching.clearing import Clearing
+from lemon_trader.matching.clearing import LEND, REPAY, Clearing
 from lemon_trader.matching.effects import Change
+from lemon_trader.matching.lending import Lending
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import Matcher, cost_atoms, lots_for_quote, market_bound, reducible_lots
@@ -37,13 +38,16 @@ class Desk:
         acted: markets that the present act has touched; the exchange publishes them and looks for what they trigger.
     """
 
-    def __init__(self, rules: Rules, listings: Mapping[str, Listing], settlement: str | None, clearing: Clearing, matcher: Matcher) -> None:
+    def __init__(
+        self, rules: Rules, listings: Mapping[str, Listing], settlement: str | None, clearing: Clearing, matcher: Matcher, lending: Lending
+    ) -> None:  # fmt: skip
         self.acted: dict[str, Listing] = {}
         self._rules = rules
         self._listings = listings
         self._settlement = settlement
         self._clearing = clearing
         self._matcher = matcher
+        self._lending = lending
         self._brackets = Brackets(rules, clearing, matcher)
         self._waiting: list[tuple[int, int, OrderState]] = []  # heap of (due, id, order) that wait out the taker delay
 
@@ -70,20 +74,24 @@ class Desk:
 
     def _reject(self, new: NewOrder, owner: Account, listing: Listing, now: int) -> None:
         """Let stream and history tell of a post-only order that is refused."""
-        order = self._order(new, owner, Status.NEW, now)
+        order = self.order_of(new, owner, Status.NEW, now)
         owner.begin(order)
         self._clearing.changed(order, Change.ACCEPTED, now)
         self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, Reason.POST_ONLY_TAKER)
         self.act(listing)
 
-    def close_out(self, owner: Account, listing: Listing, now: int) -> None:
-        """Close a position against the book by an order of the exchange's own, at any price."""
-        lots = owner.position_lots(listing.instrument.symbol)
+    def close_out(self, owner: Account, listing: Listing, lots: int, now: int) -> None:
+        """Close `lots` of a position against the book by an order of the exchange's own, at any price."""
+        side = SELL if owner.position_lots(listing.instrument.symbol) > 0 else BUY
+        self.trade_for(owner, listing, side, lots, Origin.LIQUIDATION_AUTOCLOSE, now)
+
+    def trade_for(self, owner: Account, listing: Listing, side: int, lots: int, origin: Origin, now: int) -> None:
+        """Trade against the book in an account's name, at any price, reduce-only on perpetuals."""
         new = NewOrder(
-            symbol=listing.instrument.symbol, side=SELL if lots > 0 else BUY, order_type=OrderType.MARKET, lots=abs(lots),
-            reduce_only=True, time_in_force=TimeInForce.IOC, self_trade=SelfTrade.REJECT_MAKER,
+            symbol=listing.instrument.symbol, side=side, order_type=OrderType.MARKET, lots=lots,
+            reduce_only=listing.instrument.is_perp, time_in_force=TimeInForce.IOC, self_trade=SelfTrade.REJECT_MAKER,
         )  # fmt: skip
-        order = self._order(new, owner, Status.NEW, now, Origin.LIQUIDATION_AUTOCLOSE)
+        order = self.order_of(new, owner, Status.NEW, now, origin)
         owner.begin(order)
         self._clearing.changed(order, Change.ACCEPTED, now)
         self._matcher.meet(order, listing, now)
@@ -102,17 +110,19 @@ class Desk:
                 lots = lots_for_quote(listing, new.side, new.quote_atoms, limit_ticks)
                 if lots < listing.instrument.min_lots and len(listing.facing(new.side)):
                     raise Refused(Code.INVALID_CLIENT_REQUEST, "Quantity is below the minimum allowed value", Reason.INVALID_QUANTITY)
-        return check_means(new, owner, listing, self._listings, self._settlement, lots, limit_ticks)
+        return check_means(new, owner, listing, self._listings, self._settlement, self._lending, lots, limit_ticks)
 
     def _enter(
         self, new: NewOrder, owner: Account, listing: Listing, quote_atoms: int, now: int, *, parent: OrderState | None = None
     ) -> OrderState:
         """Take an admitted order in: it meets the book now, or when its delay is over."""
-        order = self._order(new, owner, Status.NEW, now)
+        order = self.order_of(new, owner, Status.NEW, now)
         if order.order_type is OrderType.MARKET and not order.quote_atoms:
             order.quote_atoms = quote_atoms
         if parent is not None:
             order.related_id, order.triggered_us = parent.order_id, now
+        if (new.auto_lend_redeem or new.auto_borrow) and not listing.instrument.is_perp:
+            self._bring(new, order, owner, listing, now)
         owner.begin(order)
         would_take = order.order_type is OrderType.MARKET or listing.facing(order.side).is_reached(order.ticks)
         if order.order_type is OrderType.LIMIT:
@@ -129,8 +139,24 @@ class Desk:
             self._matcher.meet(order, listing, now)
         return order
 
+    def _bring(self, new: NewOrder, order: OrderState, owner: Account, listing: Listing, now: int) -> None:
+        """Redeem, and then borrow, what a spot order needs beyond the balance; its admission has found that both are possible."""
+        instrument = listing.instrument
+        if order.side == SELL:
+            asset, needed = instrument.base, order.lots * instrument.lot_atoms
+        else:
+            by_limit = order.order_type is OrderType.LIMIT
+            asset, needed = instrument.quote, instrument.notional_atoms(order.ticks, order.lots) if by_limit else order.quote_atoms
+        missing = needed - owner.available(asset)
+        if missing <= 0:
+            return
+        redeemed = min(missing, max(0, owner.lent.get(asset, 0))) if new.auto_lend_redeem else 0
+        borrowed = missing - redeemed if new.auto_borrow else 0
+        if redeemed + borrowed:
+            self._lending.move(owner, asset, -redeemed - borrowed, now, by_itself=True)
+
     def _arm(self, new: NewOrder, owner: Account, listing: Listing, now: int) -> OrderState:
-        order = self._order(new, owner, Status.TRIGGER_PENDING, now)
+        order = self.order_of(new, owner, Status.TRIGGER_PENDING, now)
         is_perp = listing.instrument.is_perp
         order.trigger_by = new.trigger_by or (self._rules.default_trigger_by_perp if is_perp else self._rules.default_trigger_by_spot)
         owner.begin(order)
@@ -198,14 +224,15 @@ class Desk:
             slippage_ticks=trigger.slippage_ticks, slippage_ppm=trigger.slippage_ppm,
         )  # fmt: skip
 
-    def _order(self, new: NewOrder, owner: Account, status: Status, now: int, origin: Origin = Origin.USER) -> OrderState:
+    def order_of(self, new: NewOrder, owner: Account, status: Status, now: int, origin: Origin = Origin.USER) -> OrderState:
+        """A new order's state; nobody knows of it yet."""
         return OrderState(
             order_id=self._matcher.draw_order_id(), account=owner.name, symbol=new.symbol, side=new.side, order_type=new.order_type,
             lots=new.lots, quote_atoms=new.quote_atoms, ticks=new.ticks, time_in_force=new.time_in_force, post_only=new.post_only,
             reduce_only=new.reduce_only, client_id=new.client_id, self_trade=new.self_trade or self._rules.default_self_trade,
             trigger_ticks=new.trigger_ticks, trigger_lots=new.trigger_lots, trigger_ppm=new.trigger_ppm, trigger_by=new.trigger_by,
             slippage_ticks=new.slippage_ticks, slippage_ppm=new.slippage_ppm, origin=origin, status=status, created_us=now, updated_us=now,
-            attached=new.attached,
+            attached=new.attached, auto=(REPAY if new.auto_borrow_repay else 0) | (LEND if new.auto_lend else 0),
         )  # fmt: skip
 
     def withdraw(self, order: OrderState, listing: Listing, status: Status, kind: Change, reason: Reason | None, now: int) -> None:

@@ -42,6 +42,7 @@ class Position(msgspec.Struct, kw_only=True, gc=False):
         fee_atoms: fees paid, all fills of the position.
         liquidation_fee_atoms: the part of `fee_atoms` that liquidation charged.
         funding_atoms: received (> 0) or paid (< 0).
+        settled_atoms: profit of the open part that has moved into the balance already.
         closed_quote_atoms / closed_lots: quote and quantity of all reductions, from which the closing price is read.
     """
 
@@ -58,6 +59,7 @@ class Position(msgspec.Struct, kw_only=True, gc=False):
     funding_atoms: int = 0
     closed_quote_atoms: int = 0
     closed_lots: int = 0
+    settled_atoms: int = 0
 
 
 class OrderChanged(msgspec.Struct, frozen=True, gc=False):
@@ -156,6 +158,70 @@ class Funded(msgspec.Struct, frozen=True, gc=False):
     at_us: int
 
 
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """Profit (> 0) or loss of an open position moved into the balance; also a row of the account's own ledger."""
+
+    account: str
+    symbol: str
+    position_id: int
+    amount_atoms: int
+    sequence: int
+    at_us: int
+
+
+class LoanChange(StrEnum):
+    """What happened to a claim or a debt."""
+
+    LEND = "Lend"
+    REDEEM = "LendRedeem"
+    BORROW = "Borrow"
+    REPAY = "BorrowRepay"
+
+
+class LoanMoved(msgspec.Struct, frozen=True, gc=False):
+    """Coins moved between a balance and a pool; also a row of the account's own ledger. `by_itself`: a flag did it, not a request."""
+
+    account: str
+    change: LoanChange
+    asset: str
+    atoms: int
+    by_itself: bool
+    at_us: int
+
+
+class InterestPaid(msgspec.Struct, frozen=True, gc=False):
+    """Interest of an interval, earned (> 0) or owed (< 0), added to claim or debt; also a row of the account's own ledger."""
+
+    account: str
+    asset: str
+    rate_ppm: int
+    amount_atoms: int
+    interval_end_us: int
+    at_us: int
+
+
+class Converted(msgspec.Struct, frozen=True, gc=False):
+    """A rest too small to sell became quote; also a row of the account's own ledger."""
+
+    account: str
+    asset: str
+    atoms: int
+    quote: str
+    quote_atoms: int
+    at_us: int
+
+
+class Liquidated(msgspec.Struct, frozen=True, gc=False):
+    """A position was taken away off the book: by the backstop or by deleveraging. `side` is of the order that closed it."""
+
+    symbol: str
+    side: int
+    ticks: int
+    lots: int
+    origin: str
+    at_us: int
+
+
 class FundingSettled(msgspec.Struct, frozen=True, gc=False):
     """The public row of a market's funding interval."""
 
@@ -201,5 +267,5 @@ class LiquidationChanged(msgspec.Struct, frozen=True, gc=False):
 
 Effect = (
     OrderChanged | Traded | BookChanged | TouchChanged | BalanceChanged | PositionChanged | Funded | FundingSettled | ReferenceChanged
-    | StateChanged | FiltersChanged | LiquidationChanged
+    | StateChanged | FiltersChanged | LiquidationChanged | Settled | LoanMoved | InterestPaid | Converted | Liquidated
 )  # fmt: skip

@@ -14,18 +14,22 @@ import msgspec
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, INT64_MAX, PPM, SELL
 from lemon_trader.matching.accounts import Account
+from lemon_trader.matching.carry import Carry
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.desk import Desk
-from lemon_trader.matching.effects import BookChanged, Change, Effect, FiltersChanged, FundingSettled, ReferenceChanged, StateChanged
+from lemon_trader.matching.effects import BookChanged, Change, Effect, FiltersChanged, ReferenceChanged, StateChanged
 from lemon_trader.matching.filters import Regrid, is_off_grid, regrid
 from lemon_trader.matching.image import AccountImage, restore
+from lemon_trader.matching.lending import Lending
 from lemon_trader.matching.liquidation import Liquidator
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import Matcher, reducible_lots
 from lemon_trader.matching.orders import Code, NewOrder, OrderState, Reason, Refused, Status
-from lemon_trader.matching.rules import Rules
+from lemon_trader.matching.rules import COMPUTED, Rules, Terms
+from lemon_trader.matching.takeover import TakeOver
 
+_PLAIN: Final = Terms()
 _MOST_LOTS: Final = 1 << 48  # where a market without margin stops being unlimited
 BOOK_STATES: Final = ("Open", "Closed", "CancelOnly", "LimitOnly", "PostOnly")
 
@@ -42,12 +46,16 @@ class Depth(msgspec.Struct, frozen=True, gc=False):
 class Exchange:
     """An exchange as pure state. Its effects wait in `effects` until `take_effects` drains them."""
 
-    def __init__(self, instruments: Sequence[Instrument], rules: Rules | None = None) -> None:
-        """Open these markets. Raises ValueError when a symbol comes twice or perpetuals settle in different assets."""
+    def __init__(
+        self, instruments: Sequence[Instrument], rules: Rules | None = None, terms: Mapping[str, Terms] | None = None
+    ) -> None:  # fmt: skip
+        """Open these markets; `terms` by symbol. Raises ValueError when a symbol comes twice or perpetuals settle in different assets."""
         self.rules = rules or Rules()
         self.effects: list[Effect] = []
         self.now_us = 0
-        self._listings = {instrument.symbol: Listing(instrument, self.rules) for instrument in instruments}
+        self._listings = {
+            instrument.symbol: Listing(instrument, self.rules, (terms or {}).get(instrument.symbol, _PLAIN)) for instrument in instruments
+        }
         if len(self._listings) != len(instruments):
             raise ValueError("a symbol is listed twice; name each market once")
         settlements = {instrument.quote for instrument in instruments if instrument.is_perp}
@@ -56,11 +64,14 @@ class Exchange:
         self._settlement = next(iter(settlements), None)
         self._clearing = Clearing(self.rules, self.effects, self._listings)
         self._matcher = Matcher(self.rules, self._clearing, self.effects)
-        self._desk = Desk(self.rules, self._listings, self._settlement, self._clearing, self._matcher)
+        self.lending = Lending(self.rules, self._clearing, self._listings, self._settlement, self.effects)
+        self._desk = Desk(self.rules, self._listings, self._settlement, self._clearing, self._matcher, self.lending)
+        self._carry = Carry(self.rules, self._listings, self._settlement, self._clearing, self.lending, self._desk, self.effects)
         self._liquidator: Liquidator | None = None
         if self._settlement is not None:
-            self._liquidator = Liquidator(self._listings, self._settlement, self._clearing, self._desk, self.effects)
-        self._funding_us = 0  # next boundary; 0 = time has not begun
+            parts = (self.rules, self._listings, self._settlement, self._clearing)
+            takeover = TakeOver(*parts, self._matcher, self._desk, self.effects)
+            self._liquidator = Liquidator(*parts, self._desk, takeover, self.lending, self.effects)
         self._due_us = 0
         self.accounts = self._clearing.accounts
 
@@ -207,6 +218,42 @@ class Exchange:
                 lots = spendable_atoms(owner, self._listings, self._settlement, instrument.quote) // instrument.notional_atoms(price, 1)
         return min(lots, instrument.max_lots) if instrument.max_lots else lots
 
+    def borrow_lend(self, account: str, asset: str, atoms: int, now_us: int) -> None:
+        """Lend, or repay first (atoms > 0); redeem what is lent, then borrow (< 0). Raises Refused, and then nothing has changed."""
+        now = self._begin(now_us)
+        self.lending.borrow_lend(self.accounts[account], asset, atoms, now)
+        self._clearing.unsettled[account] = None
+        self._finish(now)
+
+    def set_flags(
+        self, account: str, now_us: int, *, auto_lend: bool | None = None, auto_borrow_settlements: bool | None = None,
+        auto_repay_borrows: bool | None = None,
+    ) -> None:  # fmt: skip
+        """Change what the exchange does by itself for an account; None leaves a flag. It begins at once."""
+        now = self._begin(now_us)
+        owner = self.accounts[account]
+        owner.auto_lend = owner.auto_lend if auto_lend is None else auto_lend
+        owner.auto_borrow_settlements = owner.auto_borrow_settlements if auto_borrow_settlements is None else auto_borrow_settlements
+        owner.auto_repay_borrows = owner.auto_repay_borrows if auto_repay_borrows is None else auto_repay_borrows
+        self._clearing.stale.update(dict.fromkeys((account, asset) for asset in owner.assets))
+        self._clearing.unsettled[account] = None
+        self._finish(now)
+
+    def convert_dust(self, account: str, now_us: int, asset: str | None = None) -> int:
+        """Turn rests that are smaller than their spot market's smallest order into its quote; the number of rests."""
+        now = self._begin(now_us)
+        owner, done = self.accounts[account], 0
+        for listing in self._listings.values():
+            of = listing.instrument
+            rest = owner.available(of.base)
+            if of.is_perp or asset not in {None, of.base} or not listing.margin_ticks:
+                continue
+            if 0 < rest < of.min_lots * of.lot_atoms:
+                self._clearing.convert(owner, listing, rest, now)
+                done += 1
+        self._finish(now)
+        return done
+
     def set_imf_floor(self, account: str, floor_ppm: int) -> None:
         """Ask at least this initial margin fraction of an account: 1 / its leverage limit. Raises ValueError outside 0..1,000,000 ppm."""
         if not 0 <= floor_ppm <= PPM:
@@ -305,12 +352,19 @@ class Exchange:
         return account
 
     def set_reference(self, symbol: str, mark_ticks: int, index_ticks: int, funding_ppb: int, now_us: int) -> None:
-        """State mark and index (0 = unknown) and the running interval's funding rate; triggers and margins follow at once."""
+        """State mark and index (0 = unknown) and the running interval's funding rate; triggers and margins follow at once.
+
+        Where the exchange makes its own marks, the index alone is taken, and a mark as long as there is none.
+        """
         now = self._begin(now_us)
         listing = self._listing(symbol)
+        if self.rules.mark_rule == COMPUTED:
+            mark_ticks, funding_ppb = listing.mark_ticks or mark_ticks, listing.funding_ppb if listing.mark_ticks else funding_ppb
         listing.stated(mark_ticks, index_ticks, funding_ppb)
         self.effects.append(ReferenceChanged(symbol, mark_ticks, index_ticks, funding_ppb, now))
         self._clearing.unsettled.update(dict.fromkeys(listing.holders))
+        if self.lending.loans:  # other coins are worth something else now
+            self._clearing.unsettled.update({name: None for name, owner in self.accounts.items() if owner.positions or owner.owes})
         self._desk.act(listing)
         self._finish(now)
 
@@ -339,6 +393,8 @@ class Exchange:
         for account in self.accounts.values():
             account.refine(filters.symbol, way.ticks_by, way.lots_by)
         listing.change_filters(filters, way)
+        if filters.symbol in self._carry.pricing:
+            self._carry.pricing[filters.symbol].refine(way.ticks_by)
         for account in self.accounts.values():
             for order in tuple(account.live.values()):
                 if order.symbol == filters.symbol and is_off_grid(order, way.price_step, way.lot_step):
@@ -385,36 +441,33 @@ class Exchange:
         return self.now_us
 
     def _pass_due(self, now_us: int) -> None:
-        if not self._funding_us:  # time begins
-            self._funding_us = self.next_funding_us(now_us) if self._settlement else INT64_MAX
+        if not self._carry.due_us:  # time begins
+            self._carry.begin(now_us)
         else:
             now = self.now_us = max(self.now_us, self._due_us)
-            if 0 < self._desk.due_us <= now:
+            held_us = self._desk.due_us
+            if 0 < held_us <= now:
                 self._desk.arrive(now)
-            else:
-                self._fund(self._funding_us, now)
-                self._funding_us += self.rules.funding_interval_us
-            self._finish(now)
+            elif self._carry.due_us <= now:
+                self._carry.run(now, min(now_us, held_us or now_us))
+            self._finish(now)  # the next chunk of a liquidation comes by itself
         self._reckon_due()
 
     def _reckon_due(self) -> None:
+        due = self._carry.due_us
         held_us = self._desk.due_us
-        self._due_us = min(self._funding_us, held_us) if held_us else self._funding_us
-
-    def _fund(self, interval_end_us: int, now: int) -> None:
-        for listing in self._listings.values():
-            if not listing.instrument.is_perp or not listing.mark_ticks:
-                continue
-            symbol = listing.instrument.symbol
-            self.effects.append(FundingSettled(symbol, listing.funding_ppb, listing.mark_ticks, interval_end_us, now))
-            for account in listing.holders.values():
-                self._clearing.fund(account, listing, interval_end_us, now)
+        if held_us and held_us < due:
+            due = held_us
+        if self._liquidator is not None and self._liquidator.troubled:
+            chunk_us = self._liquidator.due_us
+            due = min(due, chunk_us) if chunk_us > self.now_us else due
+        self._due_us = due
 
     def _finish(self, now: int) -> None:
         """Follow an act to its end: publish books, fire triggers, check margins, until nothing moves any more; then publish balances."""
         acted, unsettled, liquidator = self._desk.acted, self._clearing.unsettled, self._liquidator
         if liquidator is not None and liquidator.troubled:
-            unsettled.update(liquidator.troubled)
+            unsettled.update(dict.fromkeys(liquidator.troubled))
         while acted or unsettled:
             while acted:
                 _, listing = acted.popitem()
@@ -428,10 +481,14 @@ class Exchange:
                     if self._clearing.bracketed:
                         self._desk.arm_attached(now)
                     listing.publish(self.effects, now)
+            if self.lending.loans:
+                self.lending.sweep(now)
             while unsettled:
                 name, _ = unsettled.popitem()
                 if liquidator is not None:
                     liquidator.check(self.accounts[name], now)
+        if self.lending.loans:
+            self.lending.sweep(now)
         self._clearing.publish(now)
         self._reckon_due()
 

@@ -9,7 +9,7 @@ from lemon_trader.matching.book import Side
 from lemon_trader.matching.effects import BookChanged, Effect, TouchChanged
 from lemon_trader.matching.filters import Regrid
 from lemon_trader.matching.orders import OrderState, TriggerBy
-from lemon_trader.matching.rules import Rules
+from lemon_trader.matching.rules import Rules, Terms
 from lemon_trader.matching.triggers import watched_prices
 
 
@@ -19,6 +19,7 @@ class Listing:
     Attributes:
         instrument: what everything here is counted in; `filters` is what is published, the same as long as it has never changed.
         price_step, lot_step: the filters' steps in the instrument's.
+        terms: what it has beside its filters.
         mark_ticks, index_ticks, last_ticks: 0 while unknown.
         holders: accounts with a position here.
         update_id: of the last BookChanged.
@@ -26,10 +27,12 @@ class Listing:
 
     __slots__ = (
         "_high_ticks", "_low_ticks", "_moved", "_touch", "asks", "bids", "book_state", "filters", "funding_ppb", "holders", "index_ticks",
-        "instrument", "last_ticks", "lot_step", "mark_ticks", "next_trade_id", "outside_lots", "price_step", "triggers", "update_id",
+        "instrument", "last_ticks", "lot_step", "mark_ticks", "next_trade_id", "outside_lots", "price_step", "terms", "triggers",
+        "update_id",
     )  # fmt: skip
 
-    def __init__(self, instrument: Instrument, rules: Rules) -> None:
+    def __init__(self, instrument: Instrument, rules: Rules, terms: Terms) -> None:
+        self.terms = terms
         self.instrument = self.filters = instrument
         self.price_step = self.lot_step = 1
         self.bids = Side(BUY)

@@ -1,16 +1,20 @@
 """What an account is worth on perpetuals and what it needs: cross margin, one settlement asset, everything at mark.
 
-Equity = settlement balance - what spot orders lock + unrealised profit. Initial margin is asked for positions and the orders that would
-enlarge them, maintenance margin for positions alone; both are a plain fraction of the notional (the market's base fraction).
+Equity = settlement balance - what spot orders lock of it + unrealised profit + other assets at their collateral weight, lent coins counted
+and borrowed ones deducted. Initial margin is asked for positions and the orders that would enlarge them, and for debts; maintenance margin
+for positions and debts alone. A position's margin fraction is max(base, factor x sqrt(notional)), its initial one at least 1 / leverage.
 """
 
 from collections.abc import Mapping
+from math import isqrt
 
 import msgspec
 
-from lemon_trader.core.units import BUY, PPM
+from lemon_trader.core.units import ATOMS_PER_UNIT, BUY, PPM
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.listing import Listing
+
+_PPB_OF_PPM = 1_000
 
 
 class Margin(msgspec.Struct, frozen=True, gc=False):
@@ -18,6 +22,7 @@ class Margin(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         equity_atoms: see the module; may be negative.
+        unrealised_atoms: profit of open positions that has not been settled into the balance.
         initial_atoms / maintenance_atoms: required, rounded up per market.
         notional_atoms: unsigned, positions and risk-increasing orders at mark.
     """
@@ -34,18 +39,22 @@ def margin(account: Account, listings: Mapping[str, Listing], asset: str) -> Mar
     unrealised = initial = maintenance = notional = 0
     for symbol in account.perpetuals:
         listing = listings[symbol]
-        instrument = listing.instrument
+        instrument, terms = listing.instrument, listing.terms
         ticks = listing.margin_ticks
         position = account.positions.get(symbol)
         lots = 0
         if position is not None:
             lots = position.lots
-            unrealised += instrument.notional_atoms(ticks, lots) - position.cost_atoms
-            maintenance += _share(instrument.notional_atoms(ticks, abs(lots)), instrument.mmf_ppm)
+            unrealised += instrument.notional_atoms(ticks, lots) - position.cost_atoms - position.settled_atoms
+            maintenance += share(instrument.notional_atoms(ticks, abs(lots)), instrument.mmf_ppm, terms.mmf_factor_ppb)
         exposure = instrument.notional_atoms(ticks, exposure_lots(lots, *account.exposed_lots(symbol)))
         notional += exposure
-        initial += _share(exposure, max(instrument.imf_ppm, account.imf_floor_ppm))
-    return Margin(account.available(asset) + unrealised, unrealised, initial, maintenance, notional)
+        initial += share(exposure, max(instrument.imf_ppm, account.imf_floor_ppm), terms.imf_factor_ppb)
+    equity = account.available(asset) + unrealised
+    if account.loans:
+        worth, initial_debt, maintenance_debt = _collateral(account, listings, asset)
+        equity, initial, maintenance = equity + worth, initial + initial_debt, maintenance + maintenance_debt
+    return Margin(equity, unrealised, initial, maintenance, notional)
 
 
 def exposure_lots(lots: int, buys: int, sells: int) -> int:
@@ -84,22 +93,70 @@ def missing_atoms(
         return 0
     ticks = listing.margin_ticks or price_ticks
     now = margin(account, listings, asset)
-    fraction = max(instrument.imf_ppm, account.imf_floor_ppm)
-    more = _share(instrument.notional_atoms(ticks, after), fraction) - _share(
-        instrument.notional_atoms(listing.margin_ticks, before), fraction
+    base, factor = max(instrument.imf_ppm, account.imf_floor_ppm), listing.terms.imf_factor_ppb
+    more = share(instrument.notional_atoms(ticks, after), base, factor) - share(
+        instrument.notional_atoms(listing.margin_ticks, before), base, factor
     )
     adverse = max(0, side * (quote_atoms - instrument.notional_atoms(ticks, lots)))
     return now.initial_atoms + more + adverse - now.equity_atoms
 
 
-def spendable_atoms(account: Account, listings: Mapping[str, Listing], settlement: str | None, asset: str) -> int:
-    """What a new spot order may lock of an asset: what is available, and of the settlement asset no more than margin leaves free."""
+def spendable_atoms(
+    account: Account, listings: Mapping[str, Listing], settlement: str | None, asset: str, *, redeems: bool = False
+) -> int:  # fmt: skip
+    """What a new spot order may lock of an asset: what is available, and of the settlement asset no more than margin leaves free.
+
+    With `redeems` also what the account has lent of it.
+    """
     available = account.available(asset)
-    if asset != settlement or not account.perpetuals:
+    if redeems:
+        available += max(0, account.lent.get(asset, 0))
+    if asset != settlement or not (account.perpetuals or account.owes):
         return max(0, available)
     now = margin(account, listings, asset)
     return max(0, min(available, now.equity_atoms - now.initial_atoms))
 
 
-def _share(atoms: int, fraction_ppm: int) -> int:
-    return -(-atoms * fraction_ppm // PPM)
+def share(atoms: int, base_ppm: int, factor_ppb: int) -> int:
+    """max(base, factor x sqrt(notional)) of a notional, rounded up."""
+    if not factor_ppb:
+        return -(-atoms * base_ppm // PPM)
+    return -(-atoms * fraction_ppb(atoms, base_ppm, factor_ppb) // ATOMS_PER_UNIT)
+
+
+def fraction_ppb(atoms: int, base_ppm: int, factor_ppb: int) -> int:
+    """The margin fraction of a notional, parts per 10⁹."""
+    squared = factor_ppb * factor_ppb * atoms // ATOMS_PER_UNIT
+    root = isqrt(squared)
+    return max(base_ppm * _PPB_OF_PPM, root + (root * root < squared))
+
+
+def worth_atoms(listings: Mapping[str, Listing], settlement: str, asset: str, atoms: int) -> int:
+    """An amount of any asset in the settlement asset, by its perpetual's index, else its spot market's price; 0 where there is none."""
+    if asset == settlement:
+        return atoms
+    perp, spot = listings.get(f"{asset}_{settlement}_PERP"), listings.get(f"{asset}_{settlement}")
+    if perp is not None and perp.index_ticks:
+        return atoms * perp.instrument.notional_atoms(perp.index_ticks, 1) // perp.instrument.lot_atoms
+    if spot is not None:
+        return atoms * spot.instrument.notional_atoms(spot.margin_ticks, 1) // spot.instrument.lot_atoms
+    return 0
+
+
+def _collateral(account: Account, listings: Mapping[str, Listing], settlement: str) -> tuple[int, int, int]:
+    """(what lent, borrowed and other assets add to equity, initial margin of debts, their maintenance margin)."""
+    equity = initial = maintenance = 0
+    for asset, loan in account.loans.items():
+        lent = account.lent.get(asset, 0)
+        if asset == settlement:
+            equity += lent
+        else:
+            net = account.total(asset) + lent
+            if net:
+                worth = worth_atoms(listings, settlement, asset, net)
+                equity += worth * loan.weight_ppm // PPM if worth > 0 else worth
+        if lent < 0:
+            debt = worth_atoms(listings, settlement, asset, -lent)
+            initial += share(debt, max(loan.imf_ppm, account.imf_floor_ppm), 0)
+            maintenance += share(debt, loan.mmf_ppm, 0)
+    return equity, initial, maintenance

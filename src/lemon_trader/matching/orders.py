@@ -60,8 +60,10 @@ LIVE: Final = frozenset({Status.NEW, Status.PARTIALLY_FILLED, Status.TRIGGER_PEN
 class Reason(StrEnum):
     """Why an order expired or a trigger failed; the subset of the venue's `expiryReason` that this exchange can produce."""
 
+    BORROW_REQUIRES_LEND_REDEEM = "BorrowRequiresLendRedeem"
     FILL_OR_KILL = "FillOrKill"
     IMMEDIATE_OR_CANCEL = "ImmediateOrCancel"
+    INSUFFICIENT_BORROWABLE_QUANTITY = "InsufficientBorrowableQuantity"
     INSUFFICIENT_FUNDS = "InsufficientFunds"
     INSUFFICIENT_LIQUIDITY = "InsufficientLiquidity"
     INSUFFICIENT_MARGIN = "InsufficientMargin"
@@ -81,18 +83,25 @@ class Reason(StrEnum):
 
 
 class Origin(StrEnum):
-    """Who gave the order: its account, or the exchange in a liquidation."""
+    """Who gave the order: its account, or the exchange in a liquidation, a deleveraging, or to turn collateral into what is owed."""
 
     USER = "USER"
     LIQUIDATION_AUTOCLOSE = "LIQUIDATION_AUTOCLOSE"
+    ADL_AUTOCLOSE = "ADL_AUTOCLOSE"
+    BACKSTOP_LIQUIDITY_PROVIDER = "BACKSTOP_LIQUIDITY_PROVIDER"
+    COLLATERAL_CONVERSION = "COLLATERAL_CONVERSION"
 
 
 class Code(StrEnum):
     """The venue's error codes that this exchange answers with (API reference §4.2)."""
 
     ACCOUNT_LIQUIDATING = "ACCOUNT_LIQUIDATING"
+    BORROW_LIMIT = "BORROW_LIMIT"
+    BORROW_REQUIRES_LEND_REDEEM = "BORROW_REQUIRES_LEND_REDEEM"
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     INSUFFICIENT_MARGIN = "INSUFFICIENT_MARGIN"
+    INSUFFICIENT_SUPPLY = "INSUFFICIENT_SUPPLY"
+    INVALID_ASSET = "INVALID_ASSET"
     INVALID_CLIENT_REQUEST = "INVALID_CLIENT_REQUEST"
     INVALID_MARKET = "INVALID_MARKET"
     INVALID_ORDER = "INVALID_ORDER"
@@ -192,6 +201,7 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
         related_id: of a child, its trigger's id; of an attached trigger, its parent's.
         attached: the take-profit and stop-loss it brings along; `attached_ids` are their orders once they are armed, for `covered_lots`
             of what this order has filled.
+        auto: what its proceeds do by themselves: bits of `clearing.REPAY` and `clearing.LEND`.
         sibling_id: of one of an armed pair, the other: it ends when this one fires.
         reason: set with EXPIRED and TRIGGER_FAILED.
     """
@@ -230,6 +240,7 @@ class OrderState(msgspec.Struct, kw_only=True, gc=False):
     attached_ids: tuple[int, ...] = ()
     covered_lots: int = 0
     sibling_id: int | None = None
+    auto: int = 0
 
     @property
     def open_lots(self) -> int:

@@ -40,7 +40,8 @@ class Loan(msgspec.Struct, frozen=True, kw_only=True):
         demand_atoms: what the outside world has borrowed of it.
         rate_ppm: yearly interest at the optimal utilisation.
         optimal_ppm / bound_ppm: utilisation where the rate bends upwards, and above which nothing more can be borrowed.
-        fee_ppm: share of the interest that the insurance fund keeps.
+        fee_ppm: share of the interest that lenders do not get.
+        imf_ppm / mmf_ppm: margin fractions of a debt.
     """
 
     weight_ppm: int = 0
@@ -50,6 +51,8 @@ class Loan(msgspec.Struct, frozen=True, kw_only=True):
     optimal_ppm: int = 800_000
     bound_ppm: int = 950_000
     fee_ppm: int = 100_000
+    imf_ppm: int = 20_000
+    mmf_ppm: int = 12_500
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +75,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         liquidation_fee_ppm: instead of the taker fee on each fill of a liquidation.
         liquidation_chunk_ppm: share of a position that one liquidation order takes off; 1,000,000 = all at once.
         liquidation_pause_us: between two such orders.
-        auto_close_ppm: below this share of the maintenance margin the book is left alone and the backstop takes the position over.
+        auto_close_ppm: below this share of the maintenance margin the book is left alone and the backstop takes the position over;
+            0 = it never does, the book has to.
         has_backstop: whether there is one; without it, and below zero equity, positions are deleveraged against those who won.
         imf_floor_ppm: initial margin fraction of every account is at least this: 1 / its leverage limit; 0 = the market's own alone.
         funding_interval_us: funding falls due at every multiple of it since the epoch.
