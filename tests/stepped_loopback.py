@@ -15,9 +15,13 @@ from tests.virtual_time import VirtualLoop
 
 from lemon_trader.core.commands import Command
 from lemon_trader.core.events import AccountRead, AccountTerms, CancelAnswered, Event, PlaceAccepted, PlaceRefused, PlaceUnknown
+from lemon_trader.exchanges.catalog import exchange
 from lemon_trader.market.acts import Level, Reference, Take
-from lemon_trader.run.parts import make_signer, make_venue
+from lemon_trader.matching.rules import Rules
+from lemon_trader.run.parts import EXCHANGE, make_signer, make_venue
+from lemon_trader.sandbox.accounts import DemoAccount
 from lemon_trader.sandbox.world import World
+from lemon_trader.venues.paper import PaperVenue
 
 ANSWERS = (PlaceAccepted, PlaceRefused, PlaceUnknown, CancelAnswered)
 ROUNDS = 12  # of the loop without news before everything is taken to be delivered
@@ -47,14 +51,14 @@ class SteppedVenue:
         self.env.reads_alone = True
         self.world = world
         StandingEdge(world, self.env.now_us).serve(self.env)
-        key = world.accounts[account]
-        self.live = make_venue(
-            self.env, make_signer(key.api_key, key.secret, scheme=key.scheme), self._collect, rest_url=REST, ws_url=STREAM
-        )
+        self.live: Any = self._venue(world.accounts[account])
         self.commands: list[Command] = []
         self.exchange = _Outside(self)
         self._facts: list[Event] = []
         self._unanswered = 0
+
+    def _venue(self, key: DemoAccount) -> Any:
+        return make_venue(self.env, make_signer(key.api_key, key.secret, scheme=key.scheme), self._collect, rest_url=REST, ws_url=STREAM)
 
     # -- the engine's side --
 
@@ -139,6 +143,16 @@ class SteppedVenue:
 
     def _run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
+
+
+class SteppedPaper(SteppedVenue):
+    """The paper venue in the live one's place: its orders meet the market at once, and nobody at the sandbox knows of them."""
+
+    def _venue(self, key: DemoAccount) -> Any:
+        return PaperVenue(
+            self.env, exchange(EXCHANGE).dialect(), self.env.store("paper"), self._collect, rest_url=REST, ws_url=STREAM,
+            balances=key.balances, rules=Rules(), transit_us=0,
+        )  # fmt: skip
 
 
 class _Outside:

@@ -69,6 +69,7 @@ class PaperVenue:
         self._feed: MarketFeed | None = None
         self._tasks: list[Timer] = []
         self._due: Timer | None = None
+        self._due_us = 0
         self._untold: list[Event] = []
         self._is_closed = False
         self._own: SimulatedAccount | None = None
@@ -251,13 +252,23 @@ class PaperVenue:
         if self.file.commit(self._own.exchange):
             facts += self._untold
             self._untold = []
-        due_us = self._own.exchange.next_due_us
-        wait_us = RETRY_US if self._untold else None if due_us is None else max(0, due_us - now_us - self._own.offset_us)
-        if self._due is not None:
-            self._due.cancel()
-        self._due = None if wait_us is None else self._env.call_later(wait_us, lambda: self._pass(self._env.now_us()))
+        self._set_alarm(now_us + RETRY_US if self._untold else self._engine_us(self._own.exchange.next_due_us))
         if facts:
             self._sink(facts)
+
+    def _engine_us(self, exchange_us: int | None) -> int:
+        """When the paper exchange has something to do next, engine time; 0 = nothing is ahead."""
+        return 0 if exchange_us is None or self._own is None else exchange_us - self._own.offset_us
+
+    def _set_alarm(self, at_us: int) -> None:
+        """Let time pass on the paper exchange at this moment of engine time (0 = never); an alarm that rings earlier sets the next one."""
+        now_us = self._env.now_us()
+        if not at_us or (self._due is not None and now_us < self._due_us <= at_us):
+            return
+        if self._due is not None:
+            self._due.cancel()
+        self._due_us = at_us
+        self._due = self._env.call_later(max(0, at_us - now_us), lambda: self._pass(self._env.now_us()))
 
 
 def _of_one_settlement(markets: Iterable[Instrument]) -> list[Instrument]:
