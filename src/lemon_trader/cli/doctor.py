@@ -34,6 +34,7 @@ from lemon_trader.strategies.parameter import Parameter
 
 LIVE_CHECKS: Final = Parameter("live_checks", "--live-checks", "bool", None, "help.live-checks")
 USUAL: Final = ("SOL_USDC", "SOL_USDC_PERP")
+GRADES: Final = {OK: "doctor.grade.ok", WARN: "doctor.grade.warn", FAIL: "doctor.grade.fail"}
 STYLES: Final = {OK: "green", WARN: "yellow", FAIL: "bold red"}
 HOUSE_NAMES: Final = frozenset({"lang", "data_dir", "ws_proxy", "json"})
 
@@ -175,7 +176,7 @@ class Face:
         """One finding with its grade, and below it the way out."""
         if self._settings.json:
             return
-        grades = {grade: say(f"doctor.grade.{grade}") for grade in (OK, WARN, FAIL)}
+        grades = {grade: say(key) for grade, key in GRADES.items()}
         first = max(width(word) for word in grades.values()) + 2
         text = two_columns(pad(grades[line.grade], first - 2), say(line.key, **line.values), first, self._columns)
         if line.fix:

@@ -102,6 +102,8 @@ class Menu:
             found = self._entries.get(choice)
             if found is not None:
                 code = self._do(found)
+                if self._prompts.is_derailed:
+                    return code
                 worst = worst if self._prompts.is_person else max(worst, code)
             elif choice:
                 self._prompts.refused(BadSetting("menu.unknown", value=choice[:40], last=len(self._entries)))

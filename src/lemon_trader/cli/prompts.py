@@ -20,13 +20,14 @@ class Prompts:
     """Asks.
 
     Attributes:
-        is_person: somebody types; a wrong answer is then asked again. A pipe's wrong answer ends the reading, because what follows in it
-            was meant for other questions.
+        is_person: somebody types; a wrong answer is then asked again.
+        is_derailed: a pipe gave a wrong answer; what follows in it was meant for other questions and is not read.
     """
 
     def __init__(self) -> None:
         """Look at standard input once."""
         self.is_person = sys.stdin.isatty()
+        self.is_derailed = False
 
     def line(self, prompt: str) -> str:
         """One answer without its blanks. Raises EOFError when there is none any more."""
@@ -45,6 +46,7 @@ class Prompts:
     def refused(self, error: BadSetting) -> None:
         """Tell a person what was wrong with the answer. In a pipe raises it."""
         if not self.is_person:
+            self.is_derailed = True
             raise error
         complain(error.key, error.values)
 
@@ -69,7 +71,7 @@ class Prompts:
             if question is None:
                 return answer
             if not self.is_person:
-                raise BadSetting("doubt.unanswered", question=say(question.key, **question.values))
+                self.refused(BadSetting("doubt.unanswered", question=say(question.key, **question.values)))
             if self.yes(question.key, **question.values):
                 return answer
 

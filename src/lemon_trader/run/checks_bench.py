@@ -37,6 +37,7 @@ STREAM_US: Final = 10 * US_PER_S
 AWAY_PPM: Final = 50_000  # how far under the touch a resting order of the checks lies
 REACH_PPM: Final = 5_000  # how far through the touch a taking one may reach
 SELLS: Final = 6
+ENDED: Final = frozenset({"filled", "cancelled", "expired"})
 
 
 T = TypeVar("T")
@@ -177,6 +178,8 @@ class Bench:
         fact = self.reach.dialect.place_answer([order], reply.status, reply.body, self.markets, reply.received_us)[0]
         if isinstance(fact, PlaceAccepted):
             self._known.add(name)
+            if fact.status in ENDED:
+                self._forget(m.symbol, name)
         elif isinstance(fact, PlaceRefused) and is_new:
             self._forget(m.symbol, name)  # a definite no: there is nothing to look after
         return Placed(name, fact, reply)

@@ -10,7 +10,7 @@ from lemon_trader.run.checks_bench import Bench, CheckFailed, Placed
 Outcome = tuple[str, dict[str, object], dict[str, Any]]
 
 FAR_PPM: Final = 150_000  # how far under the mark the stops lie that shall not fire
-FIRE_US: Final = 120 * US_PER_S
+FIRE_US: Final = 40 * US_PER_S  # of each try: a mark that has gone away is followed by the next one
 NEAR_TICKS: Final = (2, 5, 10)  # under the mark: near enough to fire soon, and each try gives the second purchase more time
 
 
@@ -43,6 +43,9 @@ async def trigger_events(bench: Bench) -> Outcome:
     m = _perp(bench)
     for under_ticks in NEAR_TICKS:
         shot = await _fire(bench, m, under_ticks)
+        if shot is None:
+            await bench.tidy()
+            continue
         findings: dict[str, Any] = {"events": shot.events, "sold": m.qty_text(shot.sold_lots), "left": m.qty_text(shot.left_lots)}
         if not shot.is_related:
             raise CheckFailed("checks.trigger-events.orphan", findings)
@@ -52,6 +55,8 @@ async def trigger_events(bench: Bench) -> Outcome:
         if shot.left_lots:
             raise CheckFailed("checks.trigger-events.partly", findings, left=findings["left"])
         return "checks.trigger-events.passed", {}, findings
+    if shot is None:
+        raise CheckFailed("checks.trigger-events.quiet", seconds=FIRE_US // US_PER_S)
     raise CheckFailed("checks.trigger-events.too-fast", findings)
 
 
@@ -65,8 +70,8 @@ class Shot(NamedTuple):
     had_grown: bool
 
 
-async def _fire(bench: Bench, m: Instrument, under_ticks: int) -> Shot:
-    """Buy, place a stop just under the mark, buy again, and wait until it has fired. Raises CheckFailed."""
+async def _fire(bench: Bench, m: Instrument, under_ticks: int) -> Shot | None:
+    """Buy, place a stop just under the mark, buy again, and wait until it has fired; None when it did not. Raises CheckFailed."""
     async with bench.listening(m) as facts:
         await bench.buy(m)
         held = await bench.held_lots(m)
@@ -76,7 +81,7 @@ async def _fire(bench: Bench, m: Instrument, under_ticks: int) -> Shot:
         await bench.buy(m)
         had_grown = await bench.held_lots(m) > held
         if not await bench.until(lambda: bool(_sold(facts, stop)), FIRE_US):
-            raise CheckFailed("checks.trigger-events.quiet", seconds=FIRE_US // US_PER_S)
+            return None
         await bench.until(lambda: sum(fill.qty_lots for fill in _sold(facts, stop)) > held, US_PER_S)
         await bench.end(m.symbol, stop.client_id)
         sold = _sold(facts, stop)

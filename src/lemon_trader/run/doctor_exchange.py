@@ -24,6 +24,7 @@ STREAM_US: Final = 15 * US_PER_S
 LOOK_US: Final = US_PER_S // 50
 LEVERAGE: Final = 10
 NO_ORDER: Final = "0"  # an order id that no order has
+FEEDS: Final = {"public": "doctor.feed.public", "private": "doctor.feed.private"}
 NO_RIGHT: Final = frozenset({"UNAUTHORIZED", "FORBIDDEN"})
 
 
@@ -259,7 +260,7 @@ async def _streams(reach: Reach, markets: dict[str, Instrument], symbols: Sequen
     if private is not None:
         private.close()
     for feed in sorted(wanted, reverse=True):
-        values: dict[str, object] = {"feed": (f"doctor.feed.{feed}", {}), "url": reach.ws_url, "ms": up.get(feed, 0) // US_PER_MS}
+        values: dict[str, object] = {"feed": (FEEDS[feed], {}), "url": reach.ws_url, "ms": up.get(feed, 0) // US_PER_MS}
         if feed not in up:
             lines.fail(f"{feed}-stream", "doctor.stream.lost", "doctor.stream.fix", reason=reasons.get(feed, "-"), **values)
         elif feed == "public" and not books >= set(symbols):
