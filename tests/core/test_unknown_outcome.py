@@ -1,7 +1,7 @@
 """An order that may or may not have been accepted: never sent again, resolved by lease, fence and ledger (fault matrix §1)."""
 
 import pytest
-from tests.core.make import T0, USDC, account, fill, read, row
+from tests.core.make import T0, USDC, account, fill, perp, read, row
 
 from lemon_trader.core.decide import _fences as fences
 from lemon_trader.core.events import (
@@ -294,3 +294,19 @@ def test_a_read_without_what_is_known_leads_to_the_same_state():
     step(other, slim)
     assert one.image() == other.image()
     assert one.expected == other.expected
+
+
+def test_a_perpetuals_profit_that_is_settled_after_the_close_is_no_transfer():
+    state = account(perp())
+    step(state, read("SOL_USDC_PERP", at_us=T0))
+    step(state, fill(BUY, 10_000, 10, symbol="SOL_USDC_PERP", order="a", client=NO_CLIENT_ID, origin="LIQUIDATION_AUTOCLOSE"))
+    step(state, fill(-BUY, 10_100, 10, symbol="SOL_USDC_PERP", order="b", trade=2, origin="LIQUIDATION_AUTOCLOSE"))
+    state.alerts.clear()
+    for n in range(5):  # flat, and the balance says something else than the fills
+        at = T0 + (1 + n) * US_PER_S
+        step(state, read("SOL_USDC_PERP", at_us=at, quote=9_999 * USDC))
+    assert "alert.transfer" not in [a.key for a in state.alerts]
+    for n in range(5):
+        at = T0 + (60 + n) * US_PER_S
+        step(state, read("SOL_USDC_PERP", at_us=at, quote=9_000 * USDC))
+    assert "alert.transfer" in [a.key for a in state.alerts], "what comes later is somebody's hand"

@@ -10,7 +10,7 @@ from tests.simulation.exchange import REST, STREAM
 from lemon_trader.config.settings import SANDBOX, RunSettings
 from lemon_trader.core.events import Decided
 from lemon_trader.core.reconcile import ADOPTED_SLOT
-from lemon_trader.core.units import BUY, CANCELLED, HALTED, PROVEN_ABSENT, REJECTED, SELL, TRIGGER
+from lemon_trader.core.units import BUY, CANCELLED, HALTED, PROVEN_ABSENT, REJECTED, SELL, TRIGGER, UNKNOWN
 from lemon_trader.engine.startup import StartRefused
 from lemon_trader.matching.orders import NewOrder
 from lemon_trader.run.session import Session
@@ -464,3 +464,19 @@ def test_F76_a_kill_while_the_exchange_is_out_of_reach_is_latched_and_done_when_
             assert has_trigger(s)
 
     play(script, strategy, symbol)
+
+
+def test_F53_an_unknown_order_is_resolved_over_lives_too_short_to_do_it_in_one():
+    async def script(s: Stage):
+        s.fault(Kind.LOSE_REQUEST)
+        await s.begin()
+        await s.until(lambda: s.happened and bool(s.ours(UNKNOWN)), "an order is unknown")
+        lost = s.ours(UNKNOWN)[0].client_id
+        for _ in range(12):
+            await s.again()
+            await s.wait(3)
+            if s.order(lost).state != UNKNOWN:
+                break
+        assert s.order(lost).state == PROVEN_ABSENT
+
+    play(script, MAKER, SPOT)

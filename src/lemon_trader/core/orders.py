@@ -64,6 +64,7 @@ class Order(Working):
         ended_us: engine time of the end; 0 = lives.
         missing: reads in a row that did not find it where it should be.
         ending_us: engine time since when an end waits for its fills; 0 = none waits.
+        fence_venue_us: exchange time known when `fence_us` was set; it counts on through lives of the program, however short they are.
         told: 1 once the operator was told that it stays without an end.
     """
 
@@ -83,6 +84,7 @@ class Order(Working):
     venue_reason: str = ""
     ending_us: int = 0
     told: int = 0
+    fence_venue_us: int = 0
 
     @property
     def is_live(self) -> bool:
@@ -163,7 +165,7 @@ class OrderTable:
         elif state in (WORKING, ARMED):
             order.unknown_us = 0
             order.lease = 0
-            order.fence_us = 0
+            order.fence_us = order.fence_venue_us = 0
             order.acked = 1
             order.missing = 0
             if order.cancel_us and order.state == CANCELLING:

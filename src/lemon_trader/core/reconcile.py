@@ -29,12 +29,14 @@ from lemon_trader.core.units import (
     TAKE,
     TRIGGER,
     UNKNOWN,
+    US_PER_S,
     WORKING,
     side_name,
 )
 
 POSITION_MISMATCH: Final = "POSITION_MISMATCH"
 STRANGERS_MAX: Final = 1_000
+SETTLING_US: Final = 15 * US_PER_S  # a perpetual's profit is in the balance this long after its last fill
 MISMATCH_MAX: Final = 3  # a difference that survives this many reads freezes the market
 ADOPTED_SLOT: Final = -1  # ours, but of no slot we know: the diff cancels it
 
@@ -98,6 +100,8 @@ def book_fill(state: AccountState, market: MarketState, fill: Fill, *, ordinal: 
         new = False  # nothing names it, but its order is booked that far already
     if new:
         booked = ledger.book(fill)
+        if market.instrument.is_perp:
+            state.settling_us = max(state.settling_us, fill.ts_us + SETTLING_US)
         quote, base = market.instrument.quote, market.instrument.base
         _expect(state, quote, booked.cash_atoms)
         if not market.instrument.is_perp:
@@ -321,7 +325,10 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         elif stated != state.expected[asset]:
             off[asset] = stated - state.expected[asset]
     if open_perp:
-        # The exchange settles unrealised profit into the quote balance every few seconds: it explains nothing while a position is open.
+        state.settling_us = read.ts_us + SETTLING_US
+    if read.ts_us < state.settling_us:
+        # The exchange settles unrealised profit into the quote balance every few seconds: it explains nothing while a position is open, and
+        # for a moment after it was closed.
         for market in state.markets.values():
             if market.instrument.is_perp:
                 quote = market.instrument.quote
@@ -354,12 +361,23 @@ def _resolve_unknown(state: AccountState, market: MarketState, read: AccountRead
         if order.state == UNKNOWN:
             state.want_read = True
             lease_over = state.venue_us > order.expires_us + SKEW_MARGIN_US
-            if explained and lease_over and order.fence_us and read.begun_us >= order.fence_us + HIST_LAG_US and not order.acked:
+            if explained and lease_over and _is_fenced(order, read) and not order.acked:
                 market.orders.move(order, PROVEN_ABSENT, read.ts_us)
                 market.asked = True
                 continue
         elif order.ending:
             state.want_read = True
+
+
+def _is_fenced(order: Order, read: AccountRead) -> bool:
+    """Whether a read was begun long enough after the fence for the histories to know: by our time, or over lives by the exchange's.
+
+    The exchange's time was last heard a moment before the fence, so twice the lag is asked of it.
+    """
+    if not order.fence_us:
+        return False
+    by_venue = order.fence_venue_us > 0 and read.venue_us >= order.fence_venue_us + 2 * HIST_LAG_US
+    return by_venue or read.begun_us >= order.fence_us + HIST_LAG_US
 
 
 def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> None:

@@ -52,6 +52,7 @@ class AccountState:
         exit_masked: `kill` and `flatten` cancel the EXIT too; flatten: sell what is held.
         next_id / ids_end: client ids that may be used without a new reservation.
         orphans: blocks (from, to) of ids that earlier lives reserved and whose records may be lost; an order with one of them is ours.
+        settling_us: until then (engine time) a perpetual's profit may still be settled into the quote balance.
         balances: asset -> (available, locked), atoms. expected: asset -> total that explains everything we know.
         public_up / private_up: streams; public_us: last public frame, account_us: begin of the last complete read.
         venue_us: highest exchange time seen; proves that a lease has ended.
@@ -77,6 +78,7 @@ class AccountState:
     balances: dict[str, tuple[int, int]] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
     unexplained: int = 0
+    settling_us: int = 0
     terms: AccountTerms | None = None
     public_up: bool = False
     private_up: bool = False
@@ -144,6 +146,7 @@ class AccountState:
                 self.day, self.day_pnl, self.peak_pnl, self.has_anchor, self.venue_us,
             ],
             "expected": self.expected,
+            "settling": self.settling_us,
             "orphans": self.orphans,
             "started": {symbol: msgspec.to_builtins(e) for symbol, e in self.started.items()},
             "markets": {
@@ -170,6 +173,7 @@ class AccountState:
             self.day, self.day_pnl, self.peak_pnl, self.has_anchor, self.venue_us,
         ) = image["account"]  # fmt: skip
         self.expected = dict(image["expected"])
+        self.settling_us = image.get("settling", 0)
         self.orphans = [(lo, hi) for lo, hi in image.get("orphans", ())]
         self.started = {symbol: msgspec.convert(e, Started) for symbol, e in image["started"].items()}
         for symbol, data in image["markets"].items():

@@ -296,6 +296,7 @@ def _cancel_answered(state: AccountState, e: CancelAnswered) -> None:
             state.want_read = True
             if not order.lease or order.fence_sent_us:
                 order.fence_us = order.fence_us or e.ts_us
+                order.fence_venue_us = order.fence_venue_us or state.venue_us
             if order.state == CANCELLING and order.lease:
                 m.orders.move(order, UNKNOWN, e.ts_us)
         case "accepted":
@@ -479,7 +480,8 @@ def recover(state: AccountState, ts_us: int) -> None:
         for order in list(m.orders.live):
             if order.state == IN_FLIGHT:
                 m.orders.move(order, UNKNOWN, ts_us)
-            order.fence_us = order.fence_sent_us = 0
+            order.fence_sent_us = 0
+            order.fence_us = ts_us if order.fence_us else 0  # what was proven stays; by this life's clock its wait begins anew
             if order.cancel_us:
                 order.cancel_us = 1  # long ago: whatever this life's clock says, a cancel in the air is sent again
             if order.state == UNKNOWN:
