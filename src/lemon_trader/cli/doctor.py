@@ -20,7 +20,7 @@ from lemon_trader.config.reach import SANDBOX_URL, ReachSettings, resolve_reach
 from lemon_trader.config.settings import SANDBOX
 from lemon_trader.core.instrument import GateError
 from lemon_trader.exchanges.signers import SecretError
-from lemon_trader.market.columns import RecordingError
+from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.messages.catalogue import say, speak
 from lemon_trader.messages.width import pad, width

@@ -13,7 +13,7 @@ def sandbox(typed: Typed) -> int:
     speak(settings.lang)
     console = Console()
 
-    from lemon_trader.run import run_sandbox
+    from lemon_trader.run.sandbox import run_sandbox
 
     return run_sandbox(settings, console)
 
@@ -24,7 +24,7 @@ def demo(typed: Typed) -> int:
     speak(settings.lang)
     console = Console(as_json=settings.json)
 
-    from lemon_trader.run import run_demo
+    from lemon_trader.run.demo import run_demo
 
     code = run_demo(settings, console)
     console.finish()

@@ -21,7 +21,7 @@ from lemon_trader.config.resolve import check_symbol
 from lemon_trader.config.settings import LIVE, PAPER, SANDBOX
 from lemon_trader.core.instrument import GateError, Instrument, atoms_text
 from lemon_trader.exchanges.signers import SecretError
-from lemon_trader.market.columns import RecordingError
+from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.messages.catalogue import say, speak, spoken
 from lemon_trader.run.menu import MenuExchange, ReadLost

@@ -37,7 +37,7 @@ def start(typed: Typed, *, seed_door: bool = False) -> int:
     settle_doubts(resolved, console, as_written=bool(typed.flags.get("as_written")))
     check_writable(settings.store_dir)
 
-    from lemon_trader.run import run_trading
+    from lemon_trader.run.trading import run_trading
 
     code = run_trading(settings, console)
     console.finish()

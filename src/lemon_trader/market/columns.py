@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, SELL, US_PER_MS
+from lemon_trader.market.errors import RecordingError
 
 Column = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -50,10 +51,6 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     def shift(self, first_us: int) -> int:
         """By how much all times move, µs."""
         return 0 if self.shift_to_us is None else self.shift_to_us - first_us
-
-
-class RecordingError(ValueError):
-    """A file that cannot be played as a market; the text names it, what is wrong and the way out."""
 
 
 def times_us(table: Table, name: str) -> Ints:

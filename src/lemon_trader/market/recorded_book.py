@@ -5,8 +5,9 @@ import numpy as np
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.market import columns
-from lemon_trader.market.columns import Ints, Part, RecordingError, Table
+from lemon_trader.market.columns import Ints, Part, Table
 from lemon_trader.market.depth import Batches
+from lemon_trader.market.errors import RecordingError
 
 
 def depth_batches(table: Table, name: str, instrument: Instrument, part: Part) -> tuple[Batches, int]:

@@ -17,8 +17,9 @@ from lemon_trader.core.units import US_PER_S
 from lemon_trader.market import columns
 from lemon_trader.market.acts import Act, Source
 from lemon_trader.market.bars import Bars, play_bars
-from lemon_trader.market.columns import Ints, Part, RecordingError, Table
+from lemon_trader.market.columns import Ints, Part, Table
 from lemon_trader.market.depth import Batches, play_depth
+from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket, default_instrument
 from lemon_trader.market.prints import Prints, play_prints
 from lemon_trader.market.recorded_book import depth_batches, touch_batches

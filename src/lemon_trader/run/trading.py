@@ -17,7 +17,7 @@ from lemon_trader.database.journal import JournalError
 from lemon_trader.engine.startup import Plan, StartRefused
 from lemon_trader.env_live import FolderStore, LiveEnv, Proxies, new_loop
 from lemon_trader.exchanges.signers import SecretError
-from lemon_trader.market.columns import RecordingError
+from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.matching.accounts import Account
 from lemon_trader.run.checks_record import is_proven

@@ -12,7 +12,6 @@ import msgspec
 from lemon_trader.exchanges.signers import ED25519
 from lemon_trader.market.acts import Source, merge
 from lemon_trader.market.instruments import default_instrument
-from lemon_trader.market.recordings import open_recording
 from lemon_trader.market.scenarios import SCENARIOS, play_scenario
 from lemon_trader.market.synthetic import synthetic
 from lemon_trader.matching.exchange import Exchange
@@ -92,6 +91,8 @@ def _source(options: WorldOptions, start_us: int) -> Source:
     if options.market in SCENARIOS:
         stories.setdefault(options.symbol or "SOL_USDC", options.market)
     elif options.market != SYNTHETIC:
+        from lemon_trader.market.recordings import open_recording  # noqa: PLC0415  arrays are loaded by whoever plays a recording
+
         played += [
             open_recording(Path(options.market), symbol=symbol, shift_to_us=start_us, seed=options.seed)
             for symbol in (options.symbol, *options.twins)
