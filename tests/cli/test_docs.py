@@ -17,6 +17,7 @@ FLAGS = (
     | {p.flag for p in SANDBOX_PARAMETERS}
     | {"--price", "--account"}
 )
+FLAGS |= {p.flag for command in COMMANDS.values() for _, parameters in command.groups() for p in parameters}
 FLAGS |= {negative(p) for _, parameters in trading_groups() for p in parameters if p.default == "true"}
 
 
