@@ -230,7 +230,7 @@ def keys_of(events: Iterable[AnyEvent]) -> dict[int, tuple[int, int, int]]:
 
 
 def durable(state: AccountState) -> Any:
-    """What a checkpoint would hold, without three things that no decision after a start is made of.
+    """What a checkpoint would hold, without three things that no decision after a start is made of; packed orders are unpacked.
 
     The highest exchange time seen: public data tells it too, and is not in the journal; a lease only ends later without it. Reason and
     figure of an order: the last diff's explanation of it.
@@ -239,6 +239,9 @@ def durable(state: AccountState) -> Any:
     image["account"].pop()  # the exchange time
     names = [f.name for f in fields(Order)]
     for market in image["markets"].values():
-        for order in market["orders"]["orders"]:
+        table = market["orders"]
+        table["orders"] += [msgspec.msgpack.decode(stone) for stone in table.pop("stones")]
+        table["orders"].sort(key=lambda order: order[names.index("client_id")])
+        for order in table["orders"]:
             order[names.index("reason")] = order[names.index("figure")] = 0
     return image

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lemon_trader.core.records import SLOTS, Working
+from lemon_trader.core.records import SLOTS, Working, as_row, pack, unpack
 from lemon_trader.core.units import (
     ARMED,
     CANCELLED,
@@ -26,7 +26,8 @@ from lemon_trader.core.units import (
     WORKING,
 )
 
-TOMBSTONE_US: Final = 24 * 3600 * 1_000_000
+TOMBSTONE_US: Final = 24 * 3600 * 1_000_000  # so long the exchange may surprise us with an order that has ended
+WHOLE_US: Final = 10 * 60 * 1_000_000  # after so long it is packed: most of a day's orders are never asked for again
 _ANY: Final = frozenset(range(IN_FLIGHT, PROVEN_ABSENT + 1))
 
 # From each state, where the next fact may take an order. IN_FLIGHT may go anywhere; every non-terminal state may go UNKNOWN.
@@ -99,9 +100,13 @@ class OrderTable:
         live: orders that are not known to have ended, oldest first.
         generation / filled / filled_ever / sent_us: per slot, as `View` names them.
         changes: counts whatever a view by slot depends on; who keeps such a view compares it.
+
+    An order that has ended stays for a day: whole at first, then as a *stone*, packed. Asked for by either name it is whole again.
     """
 
-    __slots__ = ("_by_client", "_by_order", "_tombs", "changes", "filled", "filled_ever", "generation", "live", "sent_us")
+    __slots__ = (
+        "_by_client", "_by_order", "_stone_ids", "_stones", "_tombs", "changes", "filled", "filled_ever", "generation", "live", "sent_us",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.live: list[Order] = []
@@ -112,18 +117,28 @@ class OrderTable:
         self.sent_us = [0] * SLOTS
         self._by_client: dict[int, Order] = {}
         self._by_order: dict[str, Order] = {}
-        self._tombs: dict[int, Order] = {}  # insertion order is the order of ending
+        self._tombs: dict[int, Order] = {}  # insertion order is the order of ending, here and of the stones
+        self._stones: dict[int, bytes] = {}
+        self._stone_ids: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[Order]:
+        """Every order that is whole: the live ones, and those that ended lately."""
         return iter(self._by_client.values())
 
     def find(self, client_id: int, order_id: str) -> Order | None:
         """The order by either name; the venue's id decides where both are given, because a client id may be echoed late."""
-        return (self._by_order.get(order_id) if order_id else None) or self._by_client.get(client_id)
+        if order_id:
+            order = self._by_order.get(order_id)
+            if order is not None:
+                return order
+            if order_id in self._stone_ids:
+                return self._unpacked(self._stone_ids[order_id])
+        order = self._by_client.get(client_id)
+        return self._unpacked(client_id) if order is None and client_id in self._stones else order
 
     def add(self, order: Order) -> None:
         """Take in a new attempt or an adopted order."""
-        if order.client_id in self._by_client:
+        if order.client_id in self._by_client or order.client_id in self._stones:
             raise IllegalTransition(f"client id {order.client_id} is used twice")
         self.changes += 1
         self._by_client[order.client_id] = order
@@ -233,22 +248,48 @@ class OrderTable:
         self.filled_ever = [lots * lot_factor for lots in self.filled_ever]
         self.changes += 1
 
-    def forget(self, before_us: int) -> None:
-        """Drop what ended longer ago than the tombstone."""
+    def forget(self, now_us: int) -> None:
+        """Pack what ended a while ago, drop what ended longer ago than the tombstone."""
         while self._tombs:
             client_id, order = next(iter(self._tombs.items()))
-            if order.ended_us >= before_us:
-                return
-            del self._tombs[client_id]
-            self._by_client.pop(client_id, None)
+            if order.ended_us >= now_us - WHOLE_US:
+                break
+            del self._tombs[client_id], self._by_client[client_id]
             self._by_order.pop(order.order_id, None)
+            self._lay(order)
+        while self._stones:
+            client_id, stone = next(iter(self._stones.items()))
+            order = unpack(Order, stone)
+            if order.ended_us >= now_us - TOMBSTONE_US:
+                break
+            del self._stones[client_id]
+            self._stone_ids.pop(order.order_id, None)
+
+    def _lay(self, order: Order) -> None:
+        self._stones[order.client_id] = pack(order)
+        if order.order_id:
+            self._stone_ids[order.order_id] = order.client_id
+
+    def _unpacked(self, client_id: int) -> Order:
+        order = unpack(Order, self._stones.pop(client_id))
+        self._stone_ids.pop(order.order_id, None)
+        self._take(order)
+        return order
+
+    def _take(self, order: Order) -> None:
+        self._by_client[order.client_id] = order
+        if order.order_id:
+            self._by_order[order.order_id] = order
+        if order.is_live:
+            self.live.append(order)
+        else:
+            self._tombs[order.client_id] = order
 
     def image(self) -> dict[str, Any]:
         """Everything, for a checkpoint."""
-        from lemon_trader.core.records import as_row  # noqa: PLC0415  only checkpoints need it
-
         return {
             "orders": [list(as_row(o)) for o in self._by_client.values()],
+            "stones": list(self._stones.values()),
             "slots": [self.generation, self.filled, self.filled_ever, self.sent_us],
         }
 
@@ -256,12 +297,7 @@ class OrderTable:
         """Become what `image` was taken of."""
         self.changes += 1
         for values in image["orders"]:
-            order = Order(*values)
-            self._by_client[order.client_id] = order
-            if order.order_id:
-                self._by_order[order.order_id] = order
-            if order.is_live:
-                self.live.append(order)
-            else:
-                self._tombs[order.client_id] = order
+            self._take(Order(*values))
+        for stone in image.get("stones", ()):
+            self._lay(unpack(Order, stone))
         self.generation, self.filled, self.filled_ever, self.sent_us = (list(x) for x in image["slots"])

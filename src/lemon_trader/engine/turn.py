@@ -13,7 +13,6 @@ from lemon_trader.core.commands import Cancel, Command
 from lemon_trader.core.decide import decide, prepare, risk
 from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Decided, Event, IdsReserved, Told, Wake
 from lemon_trader.core.limits import is_closing
-from lemon_trader.core.orders import TOMBSTONE_US
 from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert, Recorded
 from lemon_trader.core.step import step
 from lemon_trader.database.journal import JournalUnwritable
@@ -98,8 +97,8 @@ class Engine:
     def _decide(self, now_us: int) -> None:
         """Every market that must be asked: decide, journal; then send everything at once.
 
-        What a market decided is folded before the next one is asked, and the last one's while its bytes are on their way: `send` never calls
-        back, so nobody sees the difference but the clock.
+        What a market decided is folded before the next one is asked, and the last one's while its bytes are on their way: `send`
+        never calls back, so nobody sees the difference but the clock.
         """
         state = self.state
         commands: list[Command] = []
@@ -180,7 +179,7 @@ class Engine:
 
     def _keep_house(self, now_us: int) -> None:
         for market in self.state.markets.values():
-            market.orders.forget(now_us - TOMBSTONE_US)
+            market.orders.forget(now_us)
 
     def hand_out(self) -> None:
         """Journal and hand out what is to be told. A turn does it by itself; outside one it is for the last words of a life."""
