@@ -79,7 +79,7 @@ def test_what_wins(monkeypatch, capsys, door, line, what, code):
     assert bool(started) == (what == "trade")
     assert all(seed_door for _, seed_door in started), "only here may keys choose live"
     assert {
-        "panel": "panel comes with" in printed.err,
+        "panel": "panel needs a terminal" in printed.err,
         "menu": True,
         "hint": f"python {door} --help" in printed.out,
         "trade": True,

@@ -90,38 +90,41 @@ def test_symbols_shows_five_in_a_line(tmp_path):
     drive(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("name", ["status", "balance", "orders", "why", "report", "logs", "diagnose", "doctor"])
-def test_looking_shows_what_the_programs_own_command_prints(tmp_path, name):
+def test_looking_shows_what_the_programs_own_command_prints(tmp_path):
     async def scenario(panel):
-        await panel.type(name)
-        assert panel.desk.commands == [("doctor" if name == "diagnose" else name, "sandbox", [])]
-        assert "what the command printed" in panel.text()
+        for name in ("status", "balance", "orders", "why", "report", "logs", "diagnose", "doctor"):
+            panel.desk.says = Said(0, f"what {name} printed\nin two lines\n")
+            await panel.type(name)
+            assert panel.desk.commands.pop() == ("doctor" if name == "diagnose" else name, "sandbox", [])
+            assert f"what {name} printed" in panel.text()
+            await panel.pilot.press("escape")
 
     drive(tmp_path, scenario, shown=picture())
 
 
-@pytest.mark.parametrize("action", ["stop", "cancel"])
-def test_stop_and_cancel_go_to_the_running_engine(tmp_path, action):
+def test_stop_and_cancel_go_to_the_running_engine(tmp_path):
     async def scenario(panel):
-        await panel.type(action)
-        assert panel.told == [(action, "panel", "")]
+        for action in ("stop", "cancel"):
+            await panel.type(action)
+            assert panel.told.pop() == (action, "panel", "")
 
     drive(tmp_path, scenario, shown=picture())
 
 
 @pytest.mark.parametrize("action", ["kill", "flatten", "resume"])
-@pytest.mark.parametrize(("answer", "done"), [("{}", True), ("yes", False), ("", False), (None, False)])
-def test_kill_flatten_and_resume_want_their_own_word_typed(tmp_path, action, answer, done):
+def test_kill_flatten_and_resume_want_their_own_word_typed(tmp_path, action):
     async def scenario(panel):
-        await panel.type(action)
-        assert "1.25 SOL" in panel.text() or action == "resume", "what is held is named"
-        assert panel.told == []
-        if answer is None:
+        for answer in ("yes", "", f"{action}!", None, action):
+            await panel.type(action)
+            assert "1.25 SOL" in panel.text(), "what is held is named"
+            assert panel.told == [], f"nothing is done before the word, nor by {answer!r}"
+            if answer is None:
+                await panel.pilot.press("escape")
+                await panel.settle()
+            else:
+                await panel.reply(answer)
             await panel.pilot.press("escape")
-            await panel.settle()
-        else:
-            await panel.reply(answer.format(action))
-        assert panel.told == ([(action, "panel", "")] if done else [])
+        assert panel.told == [(action, "panel", "")]
 
     drive(tmp_path, scenario, shown=picture())
 
@@ -139,13 +142,14 @@ def test_resume_shows_the_reason_the_figures_and_what_would_be_placed(tmp_path):
     drive(tmp_path, scenario, shown=picture(state="HALTED", reason="DAILY_LOSS") | {"net": "-41.5"}, preview=rows)
 
 
-@pytest.mark.parametrize("action", ["stop", "cancel", "kill", "flatten", "resume"])
-def test_with_no_engine_running_the_programs_own_command_acts(tmp_path, action):
+def test_with_no_engine_running_the_programs_own_command_acts(tmp_path):
     async def scenario(panel):
-        await panel.type(action)
-        if panel.app._waits is not None:
-            await panel.reply(action)
-        assert panel.desk.commands == [(action, "sandbox", ["--yes"] if action in {"kill", "flatten", "resume"} else [])]
+        for action in ("stop", "cancel", "kill", "flatten", "resume"):
+            await panel.type(action)
+            if panel.app._waits is not None:
+                await panel.reply(action)
+            assert panel.desk.commands.pop() == (action, "sandbox", ["--yes"] if action in {"kill", "flatten", "resume"} else [])
+            await panel.pilot.press("escape")
 
     drive(tmp_path, scenario)
 
@@ -160,33 +164,26 @@ def test_set_saves_at_once_and_says_so(tmp_path):
     drive(tmp_path, scenario, shown=picture())
 
 
-@pytest.mark.parametrize("text", ["set strategy martingale", "strategy martingale"])
-def test_the_strategy_can_be_set(tmp_path, text):
+def test_strategy_and_symbol_can_be_set_by_each_of_their_names(tmp_path):
     async def scenario(panel):
-        await panel.type(text)
-        assert panel.app.scene.settings.strategy == "martingale"
-        assert settings_in(tmp_path / "settings").strategy == "martingale"
+        for text in ("set strategy martingale", "set strategy market-maker", "strategy martingale"):
+            await panel.type(text)
+            assert settings_in(tmp_path / "settings").strategy == text.split()[-1]
+        for text in ("set symbol ETH_USDC", "set default_symbol BTC_USDC"):
+            await panel.type(text)
+            assert settings_in(tmp_path / "settings").symbol == text.split()[-1]
 
     drive(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("text", ["set symbol ETH_USDC", "set default_symbol ETH_USDC"])
-def test_the_symbol_can_be_set(tmp_path, text):
+def test_a_value_that_is_probably_not_meant_is_asked_about(tmp_path):
     async def scenario(panel):
-        await panel.type(text)
-        assert settings_in(tmp_path / "settings").symbol == "ETH_USDC"
-
-    drive(tmp_path, scenario)
-
-
-@pytest.mark.parametrize(("answer", "expected"), [("y", "30"), ("n", "0.4")])
-def test_a_value_that_is_probably_not_meant_is_asked_about(tmp_path, answer, expected):
-    async def scenario(panel):
-        await panel.type("set spread 30")
-        assert "0.3" in panel.text(), "the likely value is named"
-        await panel.reply(answer)
-        rows = {p.parameter.name: str(v) for p, v, _ in panel.app.scene.settings.rows()}
-        assert rows["spread"] == expected
+        for answer, expected in (("n", "0.4"), ("", "0.4"), ("y", "30")):
+            await panel.type("set spread 30")
+            assert "0.3" in panel.text(), "the likely value is named"
+            await panel.reply(answer)
+            rows = {p.parameter.name: str(v) for p, v, _ in panel.app.scene.settings.rows()}
+            assert rows["spread"] == expected
 
     drive(tmp_path, scenario)
 
@@ -207,11 +204,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "says"), REFUSED)
-def test_what_is_wrong_is_said_with_the_way_out_and_changes_nothing(tmp_path, text, says):
+def test_what_is_wrong_is_said_with_the_way_out_and_changes_nothing(tmp_path):
     async def scenario(panel):
-        await panel.type(text)
-        assert any(level == "ERROR" and says in said for level, said in panel.app.scene.log), panel.log
+        for text, says in REFUSED:
+            panel.app.scene.log.clear()
+            await panel.type(text)
+            assert any(level == "ERROR" and says in said for level, said in panel.app.scene.log), (text, panel.log)
         assert panel.desk.launches == []
         assert not (tmp_path / "settings" / FILE).exists()
 
@@ -284,18 +282,18 @@ def test_a_start_that_is_refused_says_why_on_a_page(tmp_path):
     drive(tmp_path, scenario, desk=desk)
 
 
-@pytest.mark.parametrize(("answer", "started"), [("SOL_USDC", True), ("sol_usdc", False), ("y", False), ("", False)])
-def test_live_shows_the_sheet_and_starts_only_when_the_symbol_is_typed(tmp_path, answer, started):
+def test_live_shows_the_sheet_and_starts_only_when_the_symbol_is_typed(tmp_path):
     desk = FakeDesk(tmp_path, asked="live")
     desk.says = Said(0, "the sheet: worst loss 12.34\n")
 
     async def scenario(panel):
         assert "REAL MONEY" in panel.text().splitlines()[0]
-        await panel.type("start SOL_USDC")
-        assert "worst loss 12.34" in panel.text(), "the sheet stands above the question"
-        assert desk.launches == []
-        await panel.reply(answer)
-        assert [("--yes" in words, mode) for mode, words in desk.launches] == ([(True, "live")] if started else [])
+        for answer in ("sol_usdc", "y", "", "SOL_USDC"):
+            await panel.type("start SOL_USDC")
+            assert "worst loss 12.34" in panel.text(), "the sheet stands above the question"
+            assert desk.launches == [], f"not before the symbol, nor by {answer!r}"
+            await panel.reply(answer)
+        assert [("--yes" in words, mode) for mode, words in desk.launches] == [(True, "live")]
 
     drive(tmp_path, scenario, desk=desk)
 

@@ -97,13 +97,13 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("changed", "says"), [case[1:] for case in REASONS], ids=[case[0] for case in REASONS])
-def test_why_it_does_not_quote_stands_in_the_second_line(tmp_path, changed, says):
-    async def scenario(panel):
-        line = panel.text().split("\n")[1]
-        assert line.startswith("Quoting: ")
-        assert says in line
-
-    drive(tmp_path, scenario, shown=picture(**changed))
+def test_why_it_does_not_quote_is_said(tmp_path, changed, says):
+    scene = scene_of(tmp_path, [], **changed)
+    scene.take(picture(**changed), running=True)
+    (line,) = view.quoting(scene, 80)
+    text = "".join(part for part, _ in line)
+    assert text.startswith("Quoting: ")
+    assert says in text
 
 
 HOSTILE = "[red]x[/red]\x1b[2J\x9b31m\n\u202e$(rm)[/]"
@@ -137,19 +137,21 @@ def test_a_page_of_hostile_text_is_only_text(tmp_path):
     drive(tmp_path, scenario, desk=desk)
 
 
-@pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1)])
-def test_a_terminal_that_is_too_small_says_so_and_still_takes_commands(tmp_path, size):
+def test_a_terminal_that_is_too_small_says_so_and_still_takes_commands(tmp_path):
     async def scenario(panel):
-        if size[0] > 60:
-            assert f"{size[0]}×{size[1]}" in panel.text()
-            assert "80×24" in panel.text()
-        await panel.type("stop")
-        assert panel.told == [("stop", "panel", "")]
+        for size in ((79, 24), (80, 23), (20, 5), (1, 1)):
+            await panel.pilot.resize_terminal(*size)
+            await panel.settle()
+            if size[0] > 60:
+                assert f"{size[0]}×{size[1]}" in panel.text()
+                assert "80×24" in panel.text()
+            await panel.type("stop")
+            assert panel.told.pop() == ("stop", "panel", "")
         await panel.pilot.resize_terminal(*SMALL)
         await panel.settle()
-        assert "Quoting: yes" in panel.text(), "and is a panel again when it grows"
+        assert "Quoting: yes" in panel.text(), "and it is a panel again when it grows"
 
-    drive(tmp_path, scenario, size=size, shown=picture())
+    drive(tmp_path, scenario, size=(20, 5), shown=picture())
 
 
 @pytest.mark.parametrize("version", ["9.9.9", None])
@@ -256,16 +258,17 @@ def test_an_engine_that_keeps_silent_is_not_taken_for_a_dead_one(tmp_path, monke
     drive(tmp_path, scenario, shown=picture())
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"port": "x", "token": 1}'])
-def test_a_channel_file_that_cannot_be_read_is_said_once(tmp_path, content):
+def test_a_channel_file_that_cannot_be_read_is_said_once(tmp_path):
     desk = FakeDesk(tmp_path)
-    desk.store("sandbox").replace(CONTROL_FILE, content)
 
     async def scenario(panel):
-        for _ in range(3):
-            panel.app._tick()
-            await panel.pilot.pause(0.05)
-        assert sum("cannot be read" in text for text in panel.log) == 1
+        for content in (b"{", b"[]", b'{"port": "x", "token": 1}'):
+            desk.store("sandbox").replace(CONTROL_FILE, content)
+            panel.app.scene.log.clear()
+            for _ in range(3):
+                panel.app._tick()
+                await panel.pilot.pause(0.05)
+            assert sum("cannot be read" in text for text in panel.log) == 1, content
 
     drive(tmp_path, scenario, desk=desk)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as bounds
 from hypothesis import strategies as st
 from tests.panel.kit import settings_in
 
@@ -231,6 +232,7 @@ def test_the_environment_counts_below_the_file(tmp_path):
     assert (value(settings, "spread"), value(settings, "max_orders")) == (Decimal("0.3"), 7)
 
 
+@bounds(max_examples=25)
 @given(
     st.dictionaries(
         st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists), max_size=5

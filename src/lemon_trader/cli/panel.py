@@ -54,9 +54,10 @@ def panel(typed: Typed, flags_of: FlagsOf, *, seed_door: bool = False) -> int:
     request = request_of(typed, seed_door=seed_door)
     house = preview(request, declarations()).house
     speak(str(house["lang"] or spoken()))
+    mode = _mode(request)
     if not is_attended() or os.environ.get("TERM") == "dumb":
         raise BadSetting("panel.no-terminal")
-    desk = ProgramDesk(typed, Path(str(house["data_dir"])), _mode(request), flags_of)
+    desk = ProgramDesk(typed, Path(str(house["data_dir"])), mode, flags_of)
     settings = open_settings(FOLDER, os.environ)
     settings.give({k: v for k, v in typed.flags.items() if k not in NOT_SETTINGS}, typed.flag_words, _which(typed))
 
