@@ -13,7 +13,8 @@ from lemon_trader.core.units import US_PER_S
 from lemon_trader.database.chain import NO_HASH, Header, JournalCorrupt, JournalError, Segment, load, seal
 from lemon_trader.database.chain import VERSION as CHAIN_VERSION
 from lemon_trader.env import File, Store
-from lemon_trader.matching.effects import BalanceChanged, Effect, Funded, OrderChanged, Position, PositionChanged
+from lemon_trader.matching.accounts import Account
+from lemon_trader.matching.effects import Effect, Funded, OrderChanged, Position
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.image import AccountImage, Prices
 from lemon_trader.matching.orders import Fill, OrderState
@@ -78,6 +79,8 @@ class PaperAccount:
         self._size = 0
         self._floor = 0
         self._news = Change()
+        self._totals: dict[str, int] = {}
+        self._positions: dict[str, Position] = {}
         self._is_torn = False  # an append failed: part of it may stand in the file
         self._is_unsynced = False
         self.is_new = False
@@ -110,23 +113,14 @@ class PaperAccount:
         news = self._news
         changed: dict[int, OrderState] = {order.order_id: order for order in news.orders}
         for e in effects:
-            match e:
-                case OrderChanged() if e.account == NAME:
-                    changed.pop(e.order.order_id, None)
-                    changed[e.order.order_id] = e.order
-                    if e.fill is not None:
-                        news.fills.append(e.fill)
-                case BalanceChanged() if e.account == NAME:
-                    news.totals[e.asset] = e.available_atoms + e.locked_atoms
-                case PositionChanged() if e.account == NAME:
-                    news.positions[e.position.symbol] = e.position
-                case Funded() if e.account == NAME:
-                    news.funding.append(e)
-                    held = exchange.accounts[NAME].position(e.symbol)
-                    if held is not None:
-                        news.positions[e.symbol] = msgspec.structs.replace(held)
-                case _:
-                    pass
+            if isinstance(e, OrderChanged) and e.account == NAME:
+                changed.pop(e.order.order_id, None)
+                changed[e.order.order_id] = e.order
+                if e.fill is not None:
+                    news.fills.append(e.fill)
+            elif isinstance(e, Funded) and e.account == NAME:
+                news.funding.append(e)
+        self._compare(exchange.accounts[NAME])
         news.orders = list(changed.values())
         for symbol in {order.symbol for order in news.orders}:
             news.prices[symbol] = _prices(exchange, symbol)
@@ -161,6 +155,19 @@ class PaperAccount:
             self._file.close()
 
     # -- inside --
+
+    def _compare(self, account: Account) -> None:
+        """Note every balance and position that is not as it was noted last, whatever has changed it."""
+        for asset in account.assets:
+            total = account.total(asset)
+            if self._totals.get(asset) != total:
+                self._totals[asset] = self._news.totals[asset] = total
+        for symbol in {*self._positions, *account.positions}:
+            held = account.positions.get(symbol)
+            if held is None:
+                self._news.positions[symbol] = msgspec.structs.replace(self._positions.pop(symbol), lots=0)
+            elif held != self._positions.get(symbol):
+                self._positions[symbol] = self._news.positions[symbol] = msgspec.structs.replace(held)
 
     def _load(self) -> Segment:
         try:

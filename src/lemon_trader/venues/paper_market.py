@@ -16,7 +16,18 @@ from collections.abc import Iterable
 from typing import Final
 
 from lemon_trader.core.book import Book
-from lemon_trader.core.events import BookDelta, BookSnapshot, BookState, Event, FeedState, LastPrice, Levels, MarkPrice, PublicTrade
+from lemon_trader.core.events import (
+    BookDelta,
+    BookSnapshot,
+    BookState,
+    Event,
+    FeedState,
+    GridChanged,
+    LastPrice,
+    Levels,
+    MarkPrice,
+    PublicTrade,
+)
 from lemon_trader.core.units import BUY, SELL, US_PER_S
 from lemon_trader.matching.exchange import BOOK_STATES, Exchange
 from lemon_trader.matching.orders import OrderState, Status
@@ -87,6 +98,8 @@ class PaperMarket:
                 self._exchange.set_reference(self._symbol, fact.mark_ticks, fact.index_ticks, fact.funding_ppb, at_us)
             case BookState():
                 self._exchange.set_book_state(self._symbol, fact.state if fact.state in BOOK_STATES else "Closed", at_us)
+            case GridChanged():
+                self._exchange.change_filters(fact.instrument, at_us)  # its bounds alone: steps that change pause the market instead
             case FeedState(feed="public"):
                 self._lose(at_us)
             case _:
