@@ -277,10 +277,10 @@ def test_a_record_of_other_checks_or_another_account_proves_nothing(tmp_path):
 
 @pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
-def test_killed_in_the_middle_of_a_check_nothing_is_forgotten(capsys, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_ended_in_the_middle_of_a_check_nothing_is_forgotten(capsys, tmp_path, number):
     with swinging_sandbox(still=True) as running:  # the mark never moves: the check of a stop that fires waits with everything out
         exchange = running.app.desk.exchange
-        out = tmp_path / "data-store" / "sandbox" / OUT_FILE
         child = subprocess.Popen(
             [sys.executable, "-m", "lemon_trader.main", "doctor", "--live-checks", "--sandbox-url", running.rest_url],
             cwd=tmp_path, env=CLEAN | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -291,12 +291,18 @@ def test_killed_in_the_middle_of_a_check_nothing_is_forgotten(capsys, tmp_path):
                 assert time.monotonic() < deadline
                 assert child.poll() is None
                 time.sleep(0.05)
+            child.send_signal(number)
+            code = child.wait(30)
         finally:
-            child.send_signal(signal.SIGKILL)
+            child.kill()
             child.wait()
+        if number == signal.SIGINT:
+            assert code == 130
+            assert left_behind(running, tmp_path) == NOTHING, "it cleaned up before it left"
+            return
         assert any(p.lots for p in exchange.accounts["account-1"].positions.values())
-        named = json.loads(out.read_text())
-        assert named["perp"] == "SOL_USDC_PERP"
+        named = json.loads((tmp_path / "data-store" / "sandbox" / OUT_FILE).read_text())
+        assert named["perp"] == PERP
         assert {o.client_id for o in exchange.open_orders("account-1")} <= {client_id for _, client_id in named["orders"]}
         printed = run(capsys, main, ["doctor", "--json", "--sandbox-url", running.rest_url])
         found = json.loads(printed.out.splitlines()[-1])

@@ -148,6 +148,46 @@ def test_a_person_who_types_something_wrong_is_asked_again(capsys, monkeypatch, 
     assert "Liquidity of ten levels" in printed.out
 
 
+def started_by(monkeypatch, capsys, arguments, *lines):
+    """What a run from the menu was started with."""
+    started = []
+    monkeypatch.setattr("lemon_trader.cli.menu.start", lambda typed: started.append(typed.flags) or 0)
+    type_in(monkeypatch, *lines)
+    monkeypatch.setattr("builtins.input", lambda prompt="": print(prompt) or sys.stdin.readline().rstrip("\n"))
+    run(capsys, main, arguments)
+    return started
+
+
+def test_a_run_gets_what_was_answered_and_the_mode_of_the_menu(capsys, monkeypatch, sandbox):
+    (flags,) = started_by(monkeypatch, capsys, at(sandbox), "5", "2", "ETH_USDC", "300", ".", "8")
+    assert {k: flags[k] for k in ("strategy", "symbol", "budget", "sandbox")} == {
+        "strategy": "martingale", "symbol": "ETH_USDC", "budget": "300", "sandbox": "true",
+    }  # fmt: skip
+    assert "sandbox_url" not in flags
+
+
+@pytest.mark.parametrize(("agreed", "spread"), [("y", "40"), ("n", "0.4")])
+def test_a_doubtful_value_is_asked_about_once_and_then_meant(capsys, monkeypatch, sandbox, agreed, spread):
+    again = [] if agreed == "y" else ["0.4"]
+    (flags,) = started_by(monkeypatch, capsys, at(sandbox), "5", "1", "SOL_USDC", "40", agreed, *again, ".", "8")
+    assert flags["spread"] == spread
+    assert flags["as_written"] == "true"
+
+
+def test_a_doubt_that_no_prompt_asked_about_is_left_for_the_start_to_ask(capsys, monkeypatch, sandbox):
+    monkeypatch.setenv("LEMON_TRADER_DAILY_LOSS_PCT", "90")
+    (flags,) = started_by(monkeypatch, capsys, at(sandbox), "5", "1", "SOL_USDC", ".", "8")
+    assert "as_written" not in flags
+
+
+def test_flags_of_the_seeds_door_are_the_defaults_of_the_prompts(capsys, monkeypatch):
+    started = []
+    monkeypatch.setattr("lemon_trader.cli.menu.start", lambda typed: started.append(typed.flags) or 0)
+    pipe(monkeypatch, "5", "1", "", "", ".", "8")
+    run(capsys, lambda arguments: seed.main("run.py", arguments), ["--cli", "--symbol", "ETH_USDC", "--spread", "0.7", "--max-orders", "2"])
+    assert (started[0]["symbol"], started[0]["spread"], started[0]["max_orders"]) == ("ETH_USDC", "0.7", "2")
+
+
 def test_an_answer_that_never_comes_leaves_cleanly(capsys, monkeypatch, sandbox):
     printed = through(capsys, monkeypatch, at(sandbox), "4")
     assert printed.code == 1

@@ -17,7 +17,7 @@ from lemon_trader.cli.trade import request_of, start
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, MARKET, PAIR
 from lemon_trader.config.reach import SANDBOX_URL, ReachSettings, resolve_reach
-from lemon_trader.config.resolve import check_symbol
+from lemon_trader.config.resolve import check_symbol, preview
 from lemon_trader.config.settings import LIVE, PAPER, SANDBOX
 from lemon_trader.core.instrument import GateError, Instrument, atoms_text
 from lemon_trader.exchanges.signers import SecretError
@@ -151,8 +151,12 @@ class Menu:
         flags, words = self._pair_flags()
         if self._settings.mode == SANDBOX:
             print(say("menu.own-sandbox"))
-        # Every doubt was answered at its prompt; asking the same again would teach people to say yes.
-        return start(Typed(flags | {"as_written": "true"}, words, ()))
+        typed = Typed(flags, words, ())
+        doubted = {str(doubt.values["name"]) for doubt in preview(request_of(typed), declarations()).doubts}
+        if doubted <= self._prompts.accepted:
+            # Every doubt was answered at its prompt; asking the same again would teach people to say yes.
+            typed = Typed(flags | {"as_written": "true"}, words, ())
+        return start(typed)
 
     def _statistics(self) -> int:
         return self._dispatch(["report", *self._house()])
@@ -170,8 +174,9 @@ class Menu:
                 flags, words = self._pair_flags()
                 own = [part for key, value in flags.items() if key in words for part in (words[key], value)]
                 return self._dispatch(["plan", f"{flags['strategy']}:{flags['symbol']}", *own, "--lang", spoken()])
-            if name == "doctor" and self._settings.sandbox_url:
-                return self._dispatch([name, *self._house(), SANDBOX_URL.flag, self._settings.sandbox_url])
+            if name == "doctor" and self._settings.mode == SANDBOX:
+                url = self._settings.sandbox_url or self._exchange().embedded_url
+                return self._dispatch([name, *self._house(), SANDBOX_URL.flag, url, "--seed", str(self._settings.market.seed)])
             return self._dispatch([name, *self._house()])
 
         return call

@@ -21,12 +21,14 @@ class Prompts:
 
     Attributes:
         is_person: somebody types; a wrong answer is then asked again.
+        accepted: flags of the values that look wrong and are meant, as somebody said.
         is_derailed: a pipe gave a wrong answer; what follows in it was meant for other questions and is not read.
     """
 
     def __init__(self) -> None:
         """Look at standard input once."""
         self.is_person = sys.stdin.isatty()
+        self.accepted: set[str] = set()
         self.is_derailed = False
 
     def line(self, prompt: str) -> str:
@@ -51,7 +53,7 @@ class Prompts:
         complain(error.key, error.values)
 
     def value(self, parameter: Parameter, default: str | None) -> str | None:
-        """A value for this parameter as text that was checked; None = as it is without being given; `REST` = that for all that follow.
+        """A value for this parameter as text that was checked; None = as it is without being given; `REST` = the same for all that follow.
 
         A value that is probably off by a hundred or a sign is asked about at once.
         """
@@ -60,9 +62,9 @@ class Prompts:
         if parameter.kind == "choice":
             text += say("prompt.choices", choices=", ".join(parameter.choices))
         while True:
-            answer = self.line(f"{text}: ")
-            if answer in {"", REST}:
-                return answer or default
+            answer = self.line(f"{text}: ") or default
+            if answer is None or answer == REST:
+                return answer
             try:
                 question = doubt(parameter, parse(parameter, answer))
             except BadSetting as error:
@@ -73,6 +75,7 @@ class Prompts:
             if not self.is_person:
                 self.refused(BadSetting("doubt.unanswered", question=say(question.key, **question.values)))
             if self.yes(question.key, **question.values):
+                self.accepted.add(parameter.flag)
                 return answer
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
