@@ -21,8 +21,8 @@ from lemon_trader.matching.orders import Fill, OrderState
 
 FILE: Final = "paper-account"
 NAME: Final = "paper"
-GROWTH_BYTES: Final = 16 * 1024 * 1024  # after so much news the file is begun anew
-ORDERS_KEPT_US: Final = 24 * 3_600 * US_PER_S  # ended orders: a read looks back over an order whose end is not known, which is minutes
+GROWTH_BYTES: Final = 16 * 1024 * 1024  # after so much news, and as much again as it began with, the file is begun anew
+ORDERS_KEPT_US: Final = 3_600 * US_PER_S  # ended orders: a read looks back over an order whose end is not known, which is minutes
 
 
 class PaperAccountError(JournalError):
@@ -145,7 +145,7 @@ class PaperAccount:
                 self._is_unsynced = False
         except OSError:
             return False
-        if self._size > self._floor + GROWTH_BYTES:
+        if self._size > self._floor + max(GROWTH_BYTES, self._floor):
             self._compact(exchange)
         return True
 
