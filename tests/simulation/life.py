@@ -20,7 +20,7 @@ from tests.simulation.plan import Drawn
 from tests.virtual_time import VirtualLoop
 
 from lemon_trader.config.settings import SANDBOX, PairSettings, RunSettings
-from lemon_trader.core.events import Decided
+from lemon_trader.core.events import Decided, UserCommand
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT
 from lemon_trader.core.units import BUY, EXIT, STATE_NAMES, STOP, TRIGGER, UNKNOWN, US_PER_S
@@ -35,6 +35,7 @@ from lemon_trader.sandbox.world import WorldOptions, make_world
 from lemon_trader.venues.venue import VenueLost
 
 TICK_US = 100_000
+END_US = 15 * US_PER_S  # longest time until what opens is gone after a pair's end
 G_S = 5  # longest time without a resting stop
 BUDGET = Decimal(500)
 
@@ -95,6 +96,7 @@ class Life:
         self.birth: asyncio.Task[None] | None = None
         self.forgiven: tuple[str, ...] = ()  # beginnings of violations that a directed fault itself makes
         self.bare_us = 0  # since when something is held without a stop at the exchange
+        self.ended_us = 0  # since when something rests that opens although the pair has ended
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
 
     @property
@@ -276,6 +278,9 @@ class Life:
                 self.edge.world.app.change_filters(self.drawn.symbol, self.edge.clock(), tick=tick, lot=lot)
             case "wall":
                 env.wall_skew_us += int(rest)
+            case "pair":
+                if self.session is not None:
+                    self.session.engine.turn([UserCommand(self.edge.clock(), "stop", self.drawn.symbol, "duration")])
             case "command":
                 if self.session is not None and self.session.runner is not None:
                     self.session.runner.command(rest, "simulation")
@@ -355,7 +360,21 @@ class Life:
             found += within_budget("I5", held, open_buys * atoms, BUDGET * 10**9)
         if self.instrument.is_perp and self.drawn.strategy == "martingale":
             found += self._unprotected(G_S)
+        found += self._opening_after_its_end()
         self._note(found)
+
+    def _opening_after_its_end(self) -> list[str]:
+        """I18, counted like I6: a pair whose own duration is over has nothing resting that opens."""
+        assert self.session is not None
+        market = self.session.state.markets[self.drawn.symbol]
+        account = self.exchange.accounts[self.account.name]
+        roles = {o.client_id: o.role for o in market.orders}
+        opens = [o.order_id for o in account.live.values() if o.client_id in self.keys and roles.get(o.client_id) not in (EXIT, STOP)]
+        clear = not (self.edge.down or self.faults._odds or self.faults._waiting or self.faults.maintenance or self.faults._silent)
+        if not (market.ended and opens and clear):
+            self.ended_us = self.loop.now_us
+        lasts_us = self.loop.now_us - self.ended_us
+        return [f"I18: orders {opens} open something {lasts_us // US_PER_S} s after the end of their pair"] if lasts_us > END_US else []
 
     def _unprotected(self, most_s: float) -> list[str]:
         """I6, counted while the program lives and nothing keeps it from the exchange."""

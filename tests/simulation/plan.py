@@ -35,6 +35,7 @@ FAULTS = {
     "F63": ("restart", "calm"),
     "F69": ("lag:{lag}", "lag:0"),
     "F28": ("command:stop", "command:resume"),
+    "F28b": ("pair", "restart"),  # the pair's own duration is over; a start lifts it
     "F76": ("command:kill", "command:resume"),
     "F77": ("errand:{errand}", "command:resume"),  # kill -9, then the user acts on the dead engine, then it starts again
 }

@@ -107,6 +107,9 @@ def _yes(value: object) -> tuple[str, dict[str, object]]:
     return ("word.yes" if value else "word.no", {})
 
 
+ALERTS_SHOWN: Final = 5
+
+
 def _print_status(picture: Mapping[str, Any]) -> None:
     from lemon_trader.run.latch import reason_of
 
@@ -132,6 +135,8 @@ def _print_status(picture: Mapping[str, Any]) -> None:
             (("status.journal", {}), picture["journal"]),
         ]
     print_table(say("status.title"), ("", ""), rows)
+    for alert in (picture.get("alerts") or ())[:ALERTS_SHOWN]:  # the newest first
+        print(say("status.alert", at=clock(alert["at_us"]), text=say(alert["key"], **alert["values"])))
     for market in picture["markets"]:
         print()
         print_table(
