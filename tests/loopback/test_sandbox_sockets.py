@@ -212,3 +212,21 @@ def test_a_market_that_breaks_is_said_and_ends_the_streams():
         assert [str(error) for error in said] == ["a torn recording"]
 
     session(work)
+
+
+def test_a_client_that_dies_in_its_handshake_leaves_no_trace(monkeypatch, caplog):
+    async def prepare(*_):
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    async def work(remote):
+        before = len(remote.running.app.hub.sessions)
+        with monkeypatch.context() as patch:
+            patch.setattr(server.web.WebSocketResponse, "prepare", prepare)
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await remote.http.ws_connect(remote.running.ws_url)
+        assert len(remote.running.app.hub.sessions) == before
+        async with remote.http.ws_connect(remote.running.ws_url) as stream:
+            assert not stream.closed, "the next one is served"
+
+    session(work)
+    assert [r for r in caplog.records if r.levelname == "ERROR"] == []

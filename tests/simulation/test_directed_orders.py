@@ -3,7 +3,7 @@
 import pytest
 from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, S, Stage, play
 
-from lemon_trader.core.reasons import LIMIT_BUDGET
+from lemon_trader.core.reasons import LIMIT_BUDGET, LIMIT_REPEAT
 from lemon_trader.core.records import Row
 from lemon_trader.core.units import BUY, CANCELLED, CANCELLING, EXIT, FILLED, PROVEN_ABSENT, QUOTE, REJECTED, UNKNOWN
 from lemon_trader.matching.orders import Code, Refused
@@ -226,6 +226,7 @@ def test_F14_a_post_only_order_that_would_take_is_not_tried_in_a_tight_loop():
         await s.wait(30)
         assert len(tries) <= 6, "two sides, three times each, then one probe a minute"
         assert "alert.refused_again" in s.alerts
+        assert {r.reason for r in s.market.out[1 : s.market.rows_used]} == {LIMIT_REPEAT}, "and `why` says so"
         s.exchange.place = place
 
     play(script, MAKER, PERP)

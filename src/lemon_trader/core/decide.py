@@ -12,7 +12,7 @@ from lemon_trader.core.events import Anchor, Attempted, CancelAttempted, Decided
 from lemon_trader.core.grid import snap, snap_actions
 from lemon_trader.core.instrument import atoms_text, within_ppm
 from lemon_trader.core.limits import RATE_UNIT, collar_ticks, is_closing, is_masked, mask, review
-from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, MARK_AGE_US, OPEN_STATES, Binding, MarketState
+from lemon_trader.core.market import ACCOUNT_AGE_US, FEED_AGE_US, IDENTICAL_MAX, MARK_AGE_US, OPEN_STATES, Binding, MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reasons import (
     AGAIN,
@@ -24,6 +24,7 @@ from lemon_trader.core.reasons import (
     LIMIT_NOTIONAL,
     LIMIT_POSITION,
     LIMIT_RATE,
+    LIMIT_REPEAT,
     MISSING_INPUT,
     NAMES,
     NONE,
@@ -61,6 +62,7 @@ BAND_BREAKERS: Final = frozenset(
         LIMIT_POSITION,
         LIMIT_BUDGET,
         LIMIT_RATE,
+        LIMIT_REPEAT,
         WAIT_FUNDS,
     }
 )
@@ -161,6 +163,8 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
         done = diff(market.out, used, orders, len(orders), v, p, market.scratch, market.actions)
     else:
         done = _withdraw(market, now_us)
+    if market.refusals:
+        _name_repeats(market, used)
     fences = _fences(state, market, now_us)
     if done or fences or memory_bytes:
         view_bytes, position_bytes = pack(v), pack(p)
@@ -360,6 +364,14 @@ def _free_slots(market: MarketState, now_us: int) -> None:
         else:
             shown[slot] = now_us + 1
     market.retrying = any(shown)
+
+
+def _name_repeats(market: MarketState, used: int) -> None:
+    """Say of rows that wait because the same was refused again and again that they are only probed; the figure stays."""
+    repeated = {slot for (slot, _), count in market.refusals.items() if count >= IDENTICAL_MAX}
+    for row in market.out[1:used]:
+        if row.reason == WAIT_RETRY and row.slot in repeated:
+            row.reason = LIMIT_REPEAT
 
 
 def _bounds(market: MarketState) -> tuple[int, int]:

@@ -22,6 +22,7 @@ AGREE_PPM: Final = 10_000  # two sources within 1 % confirm each other
 PERSIST_US: Final = 1 * US_PER_S  # or one source that stands for a second
 PERSIST_COUNT: Final = 3  # over at least three updates
 OPEN_STATES: Final = ("Open", "PostOnly", "LimitOnly")
+IDENTICAL_MAX: Final = 3  # so many identical refusals of a slot in a row slow it to one attempt a minute
 DELISTED: Final = "Delisted"  # our own word for a market that the catalogue no longer names
 
 

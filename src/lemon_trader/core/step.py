@@ -46,7 +46,7 @@ from lemon_trader.core.events import (
     Wake,
 )
 from lemon_trader.core.grid import change_grid
-from lemon_trader.core.market import MarketState
+from lemon_trader.core.market import IDENTICAL_MAX, MarketState
 from lemon_trader.core.orders import Order
 from lemon_trader.core.reconcile import apply_read, book_fill, book_move, resolve
 from lemon_trader.core.state import ORPHANS_MAX, SKEW_MARGIN_US, TOLD_MAX, AccountState, Alert
@@ -70,7 +70,6 @@ from lemon_trader.core.watch import digest, watch
 
 RETRY_US: Final = 200_000  # after a refusal the slot waits for a newer book and at least this long
 PROBE_US: Final = 60 * US_PER_S  # after identical refusals one probe a minute
-IDENTICAL_MAX: Final = 3
 STOP_RETRY_US: Final = 2 * US_PER_S  # what protects waits no longer than this, whatever it was refused for
 FUNDS_RETRY_US: Final = 10 * US_PER_S
 THROTTLED_US: Final = 2 * US_PER_S

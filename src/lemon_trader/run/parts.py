@@ -17,11 +17,14 @@ from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.exchanges.signers import Ed25519Signer, HmacSha256Signer
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Market, Strategy, Value
+from lemon_trader.strategies.reading import percent
 from lemon_trader.venues.live import LiveVenue
 from lemon_trader.venues.paper import PaperVenue
 from lemon_trader.venues.venue import Sink
 
 EXCHANGE: Final = "backpack"
+# How far an order may reach through the touch: fields of params records, and their flags.
+REACHES: Final = {"entry_slippage_ppm": "--entry-slippage-pct", "slippage_ppm": "--rebalance-slippage-pct"}
 DERIVED_SHARE: Final = Decimal("0.5")  # of what is available, where no budget is given and the strategy needs one
 
 
@@ -112,6 +115,15 @@ def apply_limits(state: AccountState, limits: LimitSettings, plans: list[Plan]) 
         of.position_notional_max = to_atoms(limits.position_notional) if limits.position_notional is not None else 0
         of.collar_ppm = int(limits.slippage_pct * PPM / 100)
         of.exit_collar_ppm = max(of.exit_collar_ppm, of.collar_ppm)
+        _check_reach(plan, of.collar_ppm)
+
+
+def _check_reach(plan: Plan, collar_ppm: int) -> None:
+    """Refuse an order that may reach further through the touch than the limits let any: it would be withheld. Raises StartRefused."""
+    for name, flag in REACHES.items():
+        reach_ppm = getattr(plan.built, name, 0)
+        if reach_ppm > collar_ppm:
+            raise StartRefused("start.reach", symbol=plan.symbol, name=flag, value=percent(reach_ppm), limit=percent(collar_ppm))
 
 
 def to_atoms(amount: Decimal) -> int:

@@ -177,9 +177,12 @@ class RunningSandbox:
             request.transport.abort()
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
-    async def _stream(self, request: web.BaseRequest) -> web.WebSocketResponse:
+    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MESSAGE_BYTES_MAX, timeout=CLOSE_S)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            return web.Response(status=400)  # the client went away in the middle of its handshake: nobody reads this
         outbox = Outbox(socket)
         session = self.app.open_stream(outbox.put, outbox.end)
         writer = asyncio.create_task(outbox.drain(), name="stream writer")
