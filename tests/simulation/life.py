@@ -303,6 +303,7 @@ class Life:
         while self.loop.now_us < until:
             await asyncio.sleep(min(TICK_US, until - self.loop.now_us) / US_PER_S)
             if self.edge.down:
+                self.bare_us = self.loop.now_us  # nothing can be protected through a line that is cut
                 continue
             self.out.market_acts += self.edge.advance()
             self._always()
