@@ -44,7 +44,7 @@ MARKET = {
     "volatility_pct": "0.01",
     "orders": [*(order("SELL", p) for p in SELLS), *(order("BUY", p) for p in BUYS)],
     "wants": [*(want("SELL", p) for p in SELLS), *(want("BUY", p) for p in BUYS)],
-    "withheld": [], "foreign_orders": 0, "strategy_state": {}, "base": "SOL", "quote": "USDC",
+    "withheld": [], "foreign_orders": 0, "strategy_state": {}, "waiting": "", "base": "SOL", "quote": "USDC",
     "take_profit": "151.5", "to_take_profit_pct": "1", "stop": "138", "to_stop_pct": "8",
     "limits": {"orders": 6, "orders_max": 40, "position": "187.5", "position_max": None, "resting_buys": "224.7", "resting_sells": "225.2"},
     "session": {"net": "3.975", "bought": "2", "sold": "0.75", "maker_buy": "2", "maker_sell": "0.5"},

@@ -125,7 +125,7 @@ def test_a_real_engine_is_started_outlives_its_panel_and_is_stopped_by_the_next(
             await waited(opened, lambda: panel.scene.is_running)
             await opened.type("flatten")
             await opened.reply("flatten")
-            await waited(opened, lambda: "HALTED flatten" in opened.text())
+            await waited(opened, lambda: "HALTED" in opened.text())
             await opened.type("resume")
             assert "SOL_USDC" in opened.text()
             await opened.reply("resume")

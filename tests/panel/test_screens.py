@@ -87,7 +87,9 @@ def test_live_says_real_money_in_the_first_line_whatever_runs(tmp_path):
 
 
 REASONS = [
-    ("halted", {"state": "HALTED", "reason": "DAILY_LOSS", "detail": "41 >= 40"}, "no: HALTED DAILY_LOSS 41 >= 40"),
+    ("halted", {"state": "HALTED", "reason": "DAILY_LOSS", "detail": "41 >= 40"}, "no: HALTED: "),
+    ("waiting", {"wants": [], "orders": [], "waiting": "wait.cooldown"}, "no: rests between two cycles"),
+    ("one side paused", {"wants": [], "orders": [order("SELL", "151")], "waiting": "wait.bids-paused"}, "bids pause"),
     ("frozen", {"frozen": "LIQUIDATION"}, "no: frozen: LIQUIDATION"),
     ("old data", {"fresh": False}, "missing or too old"),
     ("nothing wanted", {"wants": [], "orders": []}, "wants nothing"),

@@ -37,6 +37,7 @@ class Binding:
         packed: memory as of the last call, as the journal has it; empty before the first.
         features: `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; the incremental function that every carrier calls.
         regrid: tells `features` that a tick has become so many.
+        waiting: `(params, view, position, memory) -> message id` of what makes the strategy want less than usual; for faces.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Binding:
     budget_atoms: int
     packed: bytes = b""
     regrid: Callable[[int], None] = lambda _: None
+    waiting: Callable[[Any, View, Position, Any], str] = lambda *_: ""
 
 
 @dataclass(slots=True)

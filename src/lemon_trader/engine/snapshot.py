@@ -119,6 +119,7 @@ def _market(m: MarketState) -> dict[str, Any]:
         "withheld": sorted({NAMES[r.reason] for r in rows if r.reason > PLACED and r.reason in WITHHELD}),
         "foreign_orders": len(m.foreign),
         "strategy_state": _memory(m),
+        "waiting": m.binding.waiting(m.binding.params, v, p, m.binding.memory) if m.binding is not None else "",
         "base": i.base,
         "quote": i.quote,
         **_closing(m, price),

@@ -16,7 +16,7 @@ from lemon_trader.engine.control import ask
 from lemon_trader.messages.catalogue import say, speak, spoken
 from lemon_trader.panel.desk import Desk, Launch
 from lemon_trader.panel.lines import Line, plain, table
-from lemon_trader.panel.scene import Scene, rows_of
+from lemon_trader.panel.scene import Scene, latch, rows_of
 from lemon_trader.panel.settings import FILE, PROGRAM, STRATEGY, SYMBOL
 from lemon_trader.strategies.parameter import StrategyRefused
 
@@ -280,12 +280,11 @@ class Commands:
         if reply is None or "preview" not in reply:
             return
         status: dict[str, Any] = reply.get("status", {})
-        reason = " ".join(str(status.get(name) or "") for name in ("reason", "detail")).strip()
         net = str(status.get("net") or "-")
         lines: list[Line] = [
             (
                 plain(
-                    say("panel.resume.state", state=say(f"state.{str(status.get('state')).lower()}"), reason=reason or "-", net=net), "bad"
+                    say("panel.resume.state", state=say(f"state.{str(status.get('state')).lower()}"), reason=latch(status), net=net), "bad"
                 ),
             ),
         ]

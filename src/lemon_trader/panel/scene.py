@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from lemon_trader import __version__
 from lemon_trader.config.settings import LIVE
-from lemon_trader.messages.catalogue import say
+from lemon_trader.messages.catalogue import knows, say
 from lemon_trader.panel.lines import number
 from lemon_trader.panel.settings import PanelSettings
 
@@ -116,18 +116,25 @@ def opening(market: Picture) -> tuple[int, int]:
     return rest, sum(w.get("role") in OPENING for w in rows_of(market, "wants"))
 
 
+def latch(picture: Picture) -> str:
+    """Why the engine does not trade as usual, in words where there are any for it."""
+    reason, detail = (str(picture.get(name) or "") for name in ("reason", "detail"))
+    return say(f"latch.{reason}", figures=detail or "-") if knows(f"latch.{reason}") else f"{reason} {detail}".strip() or "-"
+
+
 def why_not(scene: Scene, market: Picture) -> list[str]:
     """Every reason why this market is not quoted as wanted, the gravest first; empty = it is."""
     picture = scene.picture or {}
     found = []
     state = str(picture.get("state"))
     if state != ACTIVE:
-        words = " ".join(str(picture.get(name) or "") for name in ("reason", "detail")).strip()
-        found.append(f"{say(f'state.{state.lower()}')} {words}".strip())
+        found.append(f"{say(f'state.{state.lower()}')}: {latch(picture)}")
     if market.get("frozen"):
         found.append(say("panel.why.frozen", reason=market["frozen"]))
     if market.get("fresh") is False:
         found.append(say("reason.MISSING_INPUT"))
+    if market.get("waiting"):
+        found.append(say(str(market["waiting"])))
     figures = {w.get("reason"): w.get("figure") for w in rows_of(market, "wants")}
     withheld = market.get("withheld")
     found += [say(f"reason.{name}", figure=figures.get(name, "-")) for name in (withheld if isinstance(withheld, list) else [])]

@@ -96,7 +96,10 @@ def make_plan(pair: PairSettings, state: AccountState, instrument: Instrument, a
 
     def bind(_: MarketState) -> Binding:
         features = strategy.features(params)
-        return Binding(strategy.name, strategy.targets, params, strategy.memory_type(), features, budget, regrid=features.rescale)
+        return Binding(
+            strategy.name, strategy.targets, params, strategy.memory_type(), features, budget,
+            regrid=features.rescale, waiting=strategy.waiting,
+        )  # fmt: skip
 
     cost = instrument.notional_atoms(market.price_ticks, lots)
     shown = {name: str(value) for name, value in values.items() if value is not None}

@@ -97,6 +97,13 @@ class MarketMaker:
         """A fresh maker of volatility and fall over the windows of `params`."""
         return MarketFeatures(params.volatility_window_us, params.fall_window_us)
 
+    def waiting(self, params: MarketMakerParams, view: View, position: PositionRecord, memory: MarketMakerMemory) -> str:
+        """Message id of what keeps quotes away now; "" = nothing."""
+        del params, position
+        if memory.bids_paused:
+            return "wait.bids-paused"
+        return "wait.pulled" if memory.pulled_side and view.now_us < memory.calm_us else ""
+
     def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
         """What works and ought to be said: a spread that cannot earn its fees, one below a tick, orders below the minimum."""
         params = self._read(values, market)

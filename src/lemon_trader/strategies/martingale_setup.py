@@ -11,8 +11,8 @@ from lemon_trader.formulas.cost import active_stop_ppm, average_atoms, round_tri
 from lemon_trader.formulas.ladder import layer_depths_ppm, layer_shares_ppb, layer_ticks
 from lemon_trader.formulas.rounding import PPB, ceil_div
 from lemon_trader.strategies.features import MarketFeatures
-from lemon_trader.strategies.martingale import targets
-from lemon_trader.strategies.martingale_records import MANUAL, MartingaleMemory, MartingaleParams
+from lemon_trader.strategies.martingale import targets, waiting
+from lemon_trader.strategies.martingale_records import CLOSE, IDLE, MANUAL, STOPPED, MartingaleMemory, MartingaleParams
 from lemon_trader.strategies.parameter import Market, Parameter, StrategyRefused, Value
 from lemon_trader.strategies.reading import Settings, percent
 from lemon_trader.strategies.sheet import anchors, plan_lots
@@ -25,6 +25,13 @@ UNKNOWN_PRICE_TICKS: Final = 10**8  # where no price is known, stops are judged 
 UNKNOWN_BUDGET_ATOMS: Final = 10**17
 VOLATILITY_WINDOW_US: Final = 300_000_000
 FALL_WINDOW_US: Final = 60_000_000
+
+# In the order of the WAIT_ codes.
+WAITS: Final = (
+    "", "wait.masked", "wait.fresh", "wait.signal", "wait.cooldown", "wait.cycles", "wait.winding-down", "wait.orders", "wait.price",
+    "wait.budget",
+)  # fmt: skip
+PHASES: Final = {CLOSE: "wait.close", STOPPED: "wait.stopped"}
 
 # A STOP reaches no further than the 3 % that the limits let a closing order reach: one that they withheld would protect nothing.
 PARAMETERS: Final = (
@@ -85,6 +92,10 @@ class Martingale:
         """A fresh maker of volatility and fall; a martingale decides by neither, the screens show them."""
         assert isinstance(params, MartingaleParams)
         return MarketFeatures(VOLATILITY_WINDOW_US, FALL_WINDOW_US)
+
+    def waiting(self, params: MartingaleParams, view: View, position: Position, memory: MartingaleMemory) -> str:
+        """Message id of why no cycle begins, or why a running one buys no more; "" = nothing holds it back."""
+        return WAITS[waiting(params, view, position, memory)] if memory.phase == IDLE else PHASES.get(memory.phase, "")
 
     def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
         """What works and ought to be said: a profit that does not pay its fees, a stop inside the ladder, an entry above the market."""

@@ -100,5 +100,8 @@ class Strategy(Protocol):
     def budget_needed(self, values: Mapping[str, Value], market: Market) -> int:
         """The smallest budget with which every order reaches the market's minimum, quote atoms; 0 = unknown. Raises StrategyRefused."""
 
+    def waiting(self, params: Any, view: View, position: Position, memory: Any) -> str:
+        """Message id of what makes it want less than usual at this moment; "" = nothing. Asked by faces, never by a turn."""
+
     def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
         """Message ids with their values for what works but ought to be said (a spread below the fee break-even ...)."""
