@@ -134,8 +134,9 @@ class PaperVenue:
         followed = sorted({*symbols, *self._held(own)})
         await self._side.of(followed)
         self._markets = {symbol: PaperMarket(own.exchange, NAME, symbol) for symbol in followed}
+        streamed = [symbol for symbol in followed if symbol not in self._side.delisted]
         self._feed = MarketFeed(
-            self._env, self._ws_url, self._dialect, self._side.client, self._side.markets, followed, self._public, age_us=self._age_us
+            self._env, self._ws_url, self._dialect, self._side.client, self._side.markets, streamed, self._public, age_us=self._age_us
         )  # fmt: skip
         self._feed.start()
         self._tasks += [
