@@ -1,6 +1,7 @@
 """The program in one process without a socket: frames in at one end, HTTP bytes out at the other, everything between them real."""
 
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
@@ -48,13 +49,20 @@ class Timer:
 
 
 class Wire:
-    """Takes requests and answers when it is told to."""
+    """Takes requests and answers when it is told to.
+
+    Attributes:
+        written_ns: when the first request since the last answers was written.
+    """
 
     def __init__(self, user: Any) -> None:
         self.user = user
         self.sent: list[bytes] = []
+        self.written_ns = 0
 
     def write(self, data: bytes) -> None:
+        if not self.sent:
+            self.written_ns = time.perf_counter_ns()
         self.sent.append(data)
 
     def close(self) -> None:
