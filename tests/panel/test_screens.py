@@ -313,15 +313,17 @@ def test_the_price_line_shows_orders_at_their_prices_and_fills_where_they_happen
     assert field.count("S") == 1, "the fill from before the line began is not in it"
     buy = next(line for line in lines[1:] if "B" in line[:-10]).index("B")
     sell = next(line for line in lines[1:] if "S" in line[:-10]).index("S")
-    assert buy < sell, "time runs to the right"
+    assert sell - buy == pytest.approx(15, abs=1), "time runs to the right: fifteen seconds are thirty looks, two a column"
     assert all(width(line) <= 60 for line in lines)
 
 
 def test_a_price_that_stands_still_and_a_ladder_far_below_are_drawn_all_the_same(tmp_path):
-    orders = [order("BUY", "149.9"), order("BUY", "120", role="LAYER"), order("BUY", "80", role="LAYER")]
+    orders = [order("SELL", "150.1"), order("BUY", "80", role="LAYER"), order("BUY", "120", role="LAYER")]
     lines = plotted(scene_of(tmp_path, [150] * 10, orders=orders))
     assert any("\u2800" < c <= "\u28ff" for line in lines for c in line)
     assert len(lines) == 12
+    assert lines[-1].endswith("Bv120.00"), "an order beyond the edge says so, and its own price"
+    assert "- -" not in lines[-1]
 
 
 def test_orders_stand_as_a_ladder_and_say_what_is_hidden_and_what_is_withheld(tmp_path):

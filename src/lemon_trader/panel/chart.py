@@ -1,22 +1,32 @@
 """The price as a line of text, with our resting orders and fills in it.
 
-Braille dots give two prices a column and four steps a row. Orders are dashes with their side at the right edge, fills are the letters
-B and S where they happened: nothing depends on colour, and every character is one column wide in every terminal.
+Braille dots give two prices a column and four steps a row. Orders are dashes with their side and price at the right edge (^ and v: it is
+beyond the edge), fills are the letters B and S where they happened: nothing depends on colour, and every character is one column wide in
+every terminal.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from lemon_trader.messages.catalogue import say
 from lemon_trader.panel.lines import Line, fit, number, plain
-from lemon_trader.panel.scene import Scene, rows_of
+from lemon_trader.panel.scene import Picture, Scene, rows_of
 
 BRAILLE: Final = 0x2800
 DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # by column of the cell, from the top
 STEPS: Final = 4  # dots in a row
 WIDEN: Final = 6  # an order farther than this many times the price's own range stands at the edge
 FLAT_PARTS: Final = 5_000  # a price that does not move is shown with a five-thousandth of room
+
+
+class _Order(NamedTuple):
+    """An order of ours in the plot: its side's letter, and ^ or v where its price is beyond the plot's edge."""
+
+    price: Decimal
+    letter: str
+    beyond: str
 
 
 def chart(scene: Scene, columns: int, height: int) -> list[Line]:
@@ -33,7 +43,7 @@ def chart(scene: Scene, columns: int, height: int) -> list[Line]:
     places = max(len(str(market.get("bid", "")).partition(".")[2]), 2)
     at_row = _orders(orders, rows, low, high)
     # A row where an order rests is labelled with the order's own price.
-    labels = [_places(f"{at_row[row][0]:f}" if row in at_row else text, places) for row, text in enumerate(axis)]
+    labels = [_places(f"{at_row[row].price:f}" if row in at_row else text, places) for row, text in enumerate(axis)]
     wide = max(len(label) for label in labels) + 3
     plot = columns - wide
     seen = list(track)[-2 * plot * max(1, len(track) // (2 * plot)) :]
@@ -41,7 +51,8 @@ def chart(scene: Scene, columns: int, height: int) -> list[Line]:
     lines = []
     marks = _fills(rows_of(market, "fills"), seen, plot, rows, low, high)
     for row in range(rows):
-        sides = at_row[row][1] if row in at_row else ""
+        order = at_row.get(row)
+        style = "dim" if order is None else "buy" if order.letter == "B" else "sell"
         segments = []
         for column in range(plot):
             mark = marks.get((row, column))
@@ -50,11 +61,11 @@ def chart(scene: Scene, columns: int, height: int) -> list[Line]:
                 segments.append((mark, "buy" if mark == "B" else "sell"))
             elif dots:
                 segments.append((chr(BRAILLE + dots), "plain"))
-            elif sides and column % 2 == 0:
-                segments.append(("-", "buy" if sides == "B" else "sell"))
+            elif order is not None and order.beyond == " " and column % 2 == 0:
+                segments.append(("-", style))
             else:
                 segments.append((" ", "plain"))
-        segments.append((f"{sides[:1] or ' '} {labels[row]}", "buy" if sides == "B" else "sell" if sides == "S" else "dim"))
+        segments.append((f"{order.letter}{order.beyond}{labels[row]}" if order is not None else f"  {labels[row]}", style))
         lines.append(fit(_joined(segments), columns))
     return [title, *lines]
 
@@ -96,28 +107,28 @@ def _sampled(prices: Sequence[Decimal], count: int) -> list[Decimal]:
     return list(prices[::-1][::every])[::-1]
 
 
-def _orders(orders: Sequence[tuple[Decimal, str]], rows: int, low: Decimal, high: Decimal) -> dict[int, tuple[Decimal, str]]:
-    """Price and letter of our order by row, for the rows where one rests."""
-    found: dict[int, tuple[Decimal, str]] = {}
-    for price, side in orders:
-        found.setdefault(_row(price, rows, low, high), (price, "B" if side == "BUY" else "S"))
+def _orders(orders: Sequence[tuple[Decimal, str]], rows: int, low: Decimal, high: Decimal) -> dict[int, _Order]:
+    """Our order by row; at an edge one that belongs there comes before one that is beyond it, and of those the nearest."""
+    found: dict[int, _Order] = {}
+    for price, side in sorted(orders, key=lambda order: max(low - order[0], order[0] - high, Decimal(0))):
+        beyond = "^" if price > high else "v" if price < low else " "
+        found.setdefault(_row(price, rows, low, high), _Order(price, "B" if side == "BUY" else "S", beyond))
     return found
 
 
 def _fills(
-    fills: Sequence[object], track: Sequence[tuple[int, Decimal]], plot: int, rows: int, low: Decimal, high: Decimal
+    fills: Sequence[Picture], track: Sequence[tuple[int, Decimal]], plot: int, rows: int, low: Decimal, high: Decimal
 ) -> dict[tuple[int, int], str]:
-    """The letter of the side by (row, column), for each fill within the time shown."""
+    """The letter of the side by (row, column), for each fill within the time shown; a look that failed leaves a gap in time, not here."""
     found: dict[tuple[int, int], str] = {}
-    used = -(-len(track) // -(-len(track) // (2 * plot)))  # points of the line, two a column
-    first, last = track[0][0], track[-1][0]
+    times = [at_us for at_us, _ in track]
+    every = -(-len(track) // (2 * plot))  # samples a point, two points a column
     for fill in fills:
-        at_us, price = (fill.get("at_us"), number(fill.get("price"))) if isinstance(fill, dict) else (None, None)
-        if not isinstance(at_us, int) or price is None or not first <= at_us <= last or last == first:
+        at_us, price = fill.get("at_us"), number(fill.get("price"))
+        if not isinstance(at_us, int) or price is None or not times[0] <= at_us <= times[-1]:
             continue
-        point = (at_us - first) * (used - 1) // (last - first)
-        column = (2 * plot - used + point) // 2
-        found[_row(price, rows, low, high), column] = "B" if isinstance(fill, dict) and fill.get("side") == "BUY" else "S"
+        newer = (len(times) - bisect_right(times, at_us)) // every
+        found[_row(price, rows, low, high), (2 * plot - 1 - newer) // 2] = "B" if fill.get("side") == "BUY" else "S"
     return found
 
 
