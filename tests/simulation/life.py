@@ -95,6 +95,7 @@ class Life:
         self.env: FakeEnv | None = None
         self.birth: asyncio.Task[None] | None = None
         self.forgiven: tuple[str, ...] = ()  # beginnings of violations that a directed fault itself makes
+        self.ruined = 0  # atoms taken out of the account
         self.bare_us = 0  # since when something is held without a stop at the exchange
         self.ended_us = 0  # since when something rests that opens although the pair has ended
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
@@ -265,6 +266,13 @@ class Life:
                 self.faults.history_lag_us = int(rest)
             case "nameless":
                 self.faults.omit_trade_ids = rest == "on"
+            case "ruin":
+                self.ruin()
+            case "mend":
+                self.exchange.accounts[self.account.name].add("USDC", self.ruined)
+                self.ruined = 0
+                if self.session is not None and self.session.runner is not None:
+                    self.session.runner.command("resume", "simulation")
             case "nibble":
                 self._nibble()
             case "silence":
@@ -286,6 +294,15 @@ class Life:
                     self.session.runner.command(rest, "simulation")
             case _:
                 raise AssertionError(f"unknown act {act}")
+
+    def ruin(self) -> None:
+        """Take so much out of the account that it cannot carry its positions: the next mark price liquidates it."""
+        account = self.exchange.accounts[self.account.name]
+        if account.positions:
+            standing = self.exchange.margin(self.account.name)
+            taken = max(0, standing.equity_atoms - standing.maintenance_atoms // 2)
+            account.add("USDC", -taken)
+            self.ruined += taken
 
     def _nibble(self) -> None:
         """Somebody trades two lots with an order of ours, one at a time in one instant."""

@@ -34,6 +34,7 @@ FAULTS = {
     "F54": ("power", "calm"),
     "F63": ("restart", "calm"),
     "F69": ("lag:{lag}", "lag:0"),
+    "F23": ("ruin", "mend"),
     "F28": ("command:stop", "command:resume"),
     "F28b": ("pair", "restart"),  # the pair's own duration is over; a start lifts it
     "F76": ("command:kill", "command:resume"),

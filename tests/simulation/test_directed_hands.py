@@ -70,6 +70,33 @@ def test_F25_a_perpetual_that_cannot_be_protected_is_closed_and_stays_closed():
     play(script, MARTINGALE, PERP, forgiven=("I6",))  # for as long as it is tried, and while it sells
 
 
+@pytest.mark.parametrize("strategy", [MAKER, MARTINGALE])
+def test_F23_a_liquidation_is_booked_freezes_the_market_and_is_told(strategy):
+    async def script(s: Stage):
+        await s.begin()
+        if strategy == MARTINGALE:
+            await s.holding()
+        else:
+            await s.quoting()
+            s.take(next(o for o in s.live if o.side == BUY))
+            await s.until(lambda: s.market.ledger.lots > 0, "it holds something")
+        s.life.ruin()
+        await s.until(lambda: s.held_lots() == 0, "the exchange closes it", 20)
+        assert any(f.client_id is None for f in s.fills), "by an order of its own"
+        await s.until(lambda: s.market.ledger.lots == 0 and s.calm, "booked", 30)
+        assert s.market.frozen
+        assert "alert.system_order" in s.alerts
+        s.account.add("USDC", s.life.ruined)
+        sent = s.sent()
+        await s.again()
+        await s.wait(15)
+        assert s.sent() == sent, "nothing is begun while it is frozen, in another life neither"
+        s.command("resume")
+        await s.until(lambda: not s.market.frozen and bool(s.live), "and on again", 60)
+
+    play(script, strategy, PERP, forgiven=("I6",))  # the exchange expires every order of an account that it liquidates, the stop too
+
+
 @pytest.mark.parametrize(("side", "lots", "says"), [(SELL, 0, "closed by hand"), (SELL, 3, "made smaller"), (BUY, 5, "made larger")])
 def test_F29_a_position_that_was_changed_by_hand_is_taken_over_by_resume(side, lots, says):
     async def script(s: Stage):

@@ -87,8 +87,7 @@ def book_fill(state: AccountState, market: MarketState, fill: Fill, *, ordinal: 
     ledger = market.ledger
     if order is None:
         if fill.origin in ("", "USER") or not market.instrument.is_perp:
-            _foreign_fill(state, market, fill, ordinal)
-            return False
+            return _foreign_fill(state, market, fill, ordinal)
     else:
         market.orders.name(order, fill.order_id)
         order.stated_lots = max(order.stated_lots, fill.filled_lots)
@@ -222,10 +221,11 @@ def _book_fills(state: AccountState, market: MarketState, read: AccountRead, nam
         row = named.get(fill.order_id)
         if row is not None and row.related_id:
             resolve(state, market, fill.client_id, fill.order_id, row.related_id, read.ts_us, row)
-        if fill.origin not in ("", "USER") and not market.frozen:
+        # Histories tell a liquidation again for as long as they are read: only the first time is news, or no `resume` would last.
+        is_new = book_fill(state, market, fill, ordinal=ordinal)
+        if is_new and fill.origin not in ("", "USER") and not market.frozen:
             market.frozen = fill.origin
             state.tell(read.ts_us, "alert.system_order", "grave", symbol=market.instrument.symbol, origin=fill.origin)
-        book_fill(state, market, fill, ordinal=ordinal)
 
 
 def _apply_rows(state: AccountState, market: MarketState, read: AccountRead, rows: list[OrderRow]) -> None:
@@ -380,14 +380,17 @@ def _is_fenced(order: Order, read: AccountRead) -> bool:
     return by_venue or read.begun_us >= order.fence_us + HIST_LAG_US
 
 
-def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> None:
-    """A fill of an order that is not ours: the operator trades by hand. It moves what the account should hold, once, nothing of ours."""
+def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal: int) -> bool:
+    """A fill of an order that is not ours: the operator trades by hand. It moves what the account should hold, once, nothing of ours.
+
+    True when it was new.
+    """
     instrument = market.instrument
     quantity = fill.qty_lots * instrument.lot_atoms
     name = str(fill.trade_id) if fill.trade_id > 0 else f"{fill.venue_us // 1_000}:{quantity}:{max(0, ordinal)}"
     key = f"foreign:{fill.order_id}:{name}"
     if key in market.ledger.moves:
-        return
+        return False
     market.ledger.fund(key, 0)
     if instrument.is_perp:
         market.strangers = [*market.strangers[1 - STRANGERS_MAX :], fill]
@@ -396,6 +399,7 @@ def _foreign_fill(state: AccountState, market: MarketState, fill: Fill, ordinal:
         _expect(state, instrument.quote, -fill.side * notional)
         _expect(state, instrument.base, fill.side * quantity)
     _expect(state, fill.fee_asset, -fill.fee_atoms)
+    return True
 
 
 def adopt_strangers(state: AccountState, market: MarketState, ts_us: int) -> bool:
