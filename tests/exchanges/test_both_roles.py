@@ -265,11 +265,18 @@ def test_prints_marks_and_tickers_are_the_same_from_stream_and_read(market, tick
 @settings(max_examples=50, deadline=None)
 def test_a_position_is_the_same_from_stream_and_read(market, lots):
     held = SimpleNamespace(
-        position_id=9, symbol=market.symbol, lots=lots, cost_atoms=lots * 1_000, realised_atoms=5, fee_atoms=1, funding_atoms=-2
+        settled_atoms=0,
+        position_id=9,
+        symbol=market.symbol,
+        lots=lots,
+        cost_atoms=lots * 1_000,
+        realised_atoms=5,
+        fee_atoms=1,
+        funding_atoms=-2,
     )
     figures = server_account.position_figures(held, market, 14_000, abs(lots))
     for kind in (None, "adjusted"):
-        data = server_stream.position_data(held, market, figures, kind, AT_US, AT_US)
+        data = server_stream.position_data(held, figures, kind, AT_US, AT_US)
         (told,) = BACKPACK.frame(server_stream.envelope("account.positionUpdate", data), MARKETS, TS_US)
         assert (told.symbol, told.lots) == (market.symbol, lots)
     raw = text([server_account.position_row(held, market, figures)])

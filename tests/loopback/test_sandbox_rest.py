@@ -313,13 +313,16 @@ def test_account_tells_tier_one_and_counts_open_orders(client):
     assert client.ok("GET", "/api/v1/account")["leverageLimit"] == "5"
     assert client.call("PATCH", "/api/v1/account", {"leverageLimit": "51"})[1]["code"] == "MAX_LEVERAGE_REACHED"
     assert client.call("PATCH", "/api/v1/account", {"leverageLimit": "9" * 18})[0] == 400
-    assert client.call("PATCH", "/api/v1/account", {"autoLend": True})[1]["code"] == "NOT_IMPLEMENTED"
+    assert client.call("PATCH", "/api/v1/account", {"autoLend": "yes"})[0] == 400
 
 
 def test_collateral_adds_up(client):
     client.place(PERP, price="150.1", quantity="2")
     body = client.ok("GET", "/api/v1/capital/collateral")
-    assert Decimal(body["netEquity"]) == Decimal(10_000) - Decimal("0.1") - Decimal("300.2") * Decimal("0.0005")
+    usdc = Decimal(10_000) - Decimal("300.2") * Decimal("0.0005")
+    sol = 20 * Decimal(body["collateral"][1]["assetMarkPrice"]) * Decimal("0.9")
+    assert [Decimal(row["collateralValue"]) for row in body["collateral"][:2]] == [usdc, sol]
+    assert Decimal(body["netEquity"]) == usdc + sol - Decimal("0.1")
     assert Decimal(body["netEquityAvailable"]) == Decimal(body["netEquity"]) - Decimal(body["netEquityLocked"])
     assert body["netExposureFutures"] == "300.1"
     assert {row["symbol"] for row in body["collateral"]} == {"USDC", "SOL", "BTC", "ETH"}

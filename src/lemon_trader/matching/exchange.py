@@ -23,7 +23,7 @@ from lemon_trader.matching.image import AccountImage, restore
 from lemon_trader.matching.lending import Lending
 from lemon_trader.matching.liquidation import Liquidator
 from lemon_trader.matching.listing import Listing
-from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms
+from lemon_trader.matching.margin import Margin, exposure_lots, margin, missing_atoms, spendable_atoms, worth_atoms
 from lemon_trader.matching.matcher import Matcher, reducible_lots
 from lemon_trader.matching.orders import Code, NewOrder, OrderState, Reason, Refused, Status
 from lemon_trader.matching.rules import COMPUTED, Rules, Terms
@@ -199,14 +199,26 @@ class Exchange:
         asset = self._settlement or next(iter(self._listings.values())).instrument.quote
         return margin(self.accounts[account], self._listings, asset)
 
-    def max_order_lots(self, account: str, symbol: str, side: int, ticks: int = 0, *, reduce_only: bool = False) -> int:
-        """The largest quantity the account could place now; `ticks` 0 = at the touch. 0 when there is no price to reckon with."""
+    def free_atoms(self, account: str, asset: str, *, redeems: bool = False, borrows: bool = False) -> int:
+        """What an account may spend of an asset: available, and no more than margin leaves free; with what it may redeem and borrow."""
+        owner = self.accounts[account]
+        free = spendable_atoms(owner, self._listings, self._settlement, asset, redeems=redeems)
+        return free + (self.lending.borrowable_atoms(owner, asset) if borrows else 0)
+
+    def max_order_lots(
+        self, account: str, symbol: str, side: int, ticks: int = 0, *, reduce_only: bool = False, redeems: bool = False,
+        borrows: bool = False,
+    ) -> int:  # fmt: skip
+        """The largest quantity the account could place now; `ticks` 0 = at the touch. 0 when there is no price to reckon with.
+
+        On spot with what it may redeem and borrow for the order.
+        """
         owner, listing = self.accounts[account], self._listing(symbol)
         instrument = listing.instrument
         if reduce_only:
             lots = reducible_lots(owner, symbol, side)
         elif not instrument.is_perp and side == SELL:
-            lots = spendable_atoms(owner, self._listings, self._settlement, instrument.base) // instrument.lot_atoms
+            lots = self.free_atoms(account, instrument.base, redeems=redeems, borrows=borrows) // instrument.lot_atoms
         else:
             best = listing.facing(side).best()
             price = ticks or (best.ticks if best else listing.margin_ticks)
@@ -215,7 +227,8 @@ class Exchange:
             if instrument.is_perp:
                 lots = self._carriable_lots(owner, listing, side, price)
             else:
-                lots = spendable_atoms(owner, self._listings, self._settlement, instrument.quote) // instrument.notional_atoms(price, 1)
+                free = self.free_atoms(account, instrument.quote, redeems=redeems, borrows=borrows)
+                lots = free // instrument.notional_atoms(price, 1)
         return min(lots, instrument.max_lots) if instrument.max_lots else lots
 
     def borrow_lend(self, account: str, asset: str, atoms: int, now_us: int) -> None:
@@ -411,6 +424,14 @@ class Exchange:
     def filters(self, symbol: str) -> Instrument:
         """What the market publishes as its filters; `instrument` is what the exchange counts it in. Raises Refused INVALID_MARKET."""
         return self._listing(symbol).filters
+
+    def terms(self, symbol: str) -> Terms:
+        """What the market has beside its filters. Raises Refused INVALID_MARKET."""
+        return self._listing(symbol).terms
+
+    def worth_atoms(self, asset: str, atoms: int) -> int:
+        """An amount of an asset in what perpetuals settle in, at present prices; 0 where there is none."""
+        return worth_atoms(self._listings, self._settlement or next(iter(self._listings.values())).instrument.quote, asset, atoms)
 
     def outside_levels(self, symbol: str) -> list[tuple[int, int, int]]:
         """(side, ticks, lots) of the anonymous quantity. Raises Refused INVALID_MARKET."""

@@ -2,22 +2,24 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from lemon_trader.core.instrument import Instrument, instrument
-from lemon_trader.core.units import PPM
 from lemon_trader.exchanges.backpack.server import Refusal
 from lemon_trader.exchanges.backpack.server_account import PositionFigures, position_figures
 from lemon_trader.exchanges.backpack.words import RESOURCE_NOT_FOUND
 from lemon_trader.matching.effects import FundingSettled, Position
 from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.margin import fraction_ppb, share
 from lemon_trader.matching.orders import Refused
 from lemon_trader.sandbox.accounts import DemoAccount, Verifier
 from lemon_trader.sandbox.faults import Faults
 from lemon_trader.sandbox.regrid import Outside
 from lemon_trader.sandbox.tape import Tape
+
+_FAR: Final = 1_000  # times the mark: no short's liquidation price is looked for beyond
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,16 +129,37 @@ class Desk:
             if not order.reduce_only and not order.is_trigger:
                 buys, sells = (buys + order.open_lots, sells) if order.side > 0 else (buys, sells + order.open_lots)
         exposure = max(abs(held.lots), abs(held.lots + buys), abs(held.lots - sells)) if buys or sells else abs(held.lots)
-        return position_figures(held, self.markets[held.symbol], self.mark_ticks(held.symbol), exposure)
+        market, mark, terms = self.markets[held.symbol], self.mark_ticks(held.symbol), self.exchange.terms(held.symbol)
+        notional, floor = market.notional_atoms(mark, exposure), self.exchange.accounts[account].imf_floor_ppm
+        fractions = (
+            fraction_ppb(notional, max(market.imf_ppm, floor), terms.imf_factor_ppb),
+            fraction_ppb(market.notional_atoms(mark, abs(held.lots)), market.mmf_ppm, terms.mmf_factor_ppb),
+        )
+        return position_figures(held, market, mark, exposure, fractions, (terms.imf_factor_ppb, terms.mmf_factor_ppb))
 
     def liquidation_ticks(self, account: str, held: Position) -> int:
         """The mark at which the account's equity would equal its maintenance margin, everything else standing still; 0 = none."""
         market, mark = self.markets[held.symbol], self.mark_ticks(held.symbol)
-        margin = self.exchange.margin(account)
-        own = market.notional_atoms(mark, abs(held.lots)) * market.mmf_ppm // PPM
-        short_of = margin.maintenance_atoms - own - margin.equity_atoms + market.notional_atoms(mark, held.lots)
-        slope = market.tick_lot_atoms * (held.lots * PPM - market.mmf_ppm * abs(held.lots))
-        return max(0, short_of * PPM // slope)
+        margin, terms = self.exchange.margin(account), self.exchange.terms(held.symbol)
+
+        def needs(ticks: int) -> int:
+            return share(market.notional_atoms(ticks, abs(held.lots)), market.mmf_ppm, terms.mmf_factor_ppb)
+
+        def stands(ticks: int) -> bool:
+            equity = margin.equity_atoms + market.notional_atoms(ticks - mark, held.lots)
+            return equity >= margin.maintenance_atoms - needs(mark) + needs(ticks)
+
+        # Above the mark a short falls, below it a long; the margin grows slower than the loss, so the way there is found by halving.
+        low, high = (0, mark) if held.lots > 0 else (mark, mark * _FAR)
+        if stands(low if held.lots > 0 else high):
+            return 0
+        while high - low > 1:
+            middle = (low + high) // 2
+            if stands(middle) == (held.lots > 0):
+                high = middle
+            else:
+                low = middle
+        return low if held.lots > 0 else high
 
 
 def refusal(refused: Refused) -> Refusal:

@@ -13,13 +13,26 @@ from lemon_trader.exchanges.backpack.server_account import (
     position_history_row,
     system_order,
 )
+from lemon_trader.exchanges.backpack.server_lending import dust_row, interest_row, moved_row, settlement_row
 from lemon_trader.exchanges.backpack.words import FILL_TYPES
 from lemon_trader.matching.orders import Fill
+from lemon_trader.sandbox import lending
 from lemon_trader.sandbox.desk import Call, Desk
 from lemon_trader.sandbox.private import chosen_markets
 
 Json = dict[str, Any]
 R = TypeVar("R")
+
+SETTLEMENT_SOURCES: Final = (
+    "BackstopLiquidation",
+    "CulledBorrow",
+    "CulledRealizePnl",
+    "CulledRealizePnlBookUtilization",
+    "FundingPayment",
+    "RealizePnl",
+    "TradingFees",
+    "TradingFeesSystem",
+)
 
 # What each `fillType` stands for in `systemOrderType`; None is a user's own order.
 _SYSTEM_BY_FILL_TYPE: Final[dict[str, frozenset[str | None]]] = {
@@ -86,8 +99,59 @@ def positions(desk: Desk, call: Call) -> list[Json]:
     return [position_history_row(p, wanted[p.symbol]) for p in rows]
 
 
+def settlements(desk: Desk, call: Call) -> list[Json]:
+    """Profit of open positions and funding that moved into the balance."""
+    source = choice(call.query, "source", "SettlementSourceFilter", SETTLEMENT_SOURCES)
+    held = desk.exchange.accounts[call.account]
+    rows: list[tuple[int, Json]] = []
+    if source in {None, "RealizePnl"}:
+        rows += [
+            (s.at_us, settlement_row(
+                amount_atoms=s.amount_atoms, source="RealizePnl", position_id=s.position_id, sequence=s.sequence, at_us=s.at_us))
+            for s in held.settlements
+        ]  # fmt: skip
+    if source in {None, "FundingPayment"}:
+        rows += [
+            (f.at_us, settlement_row(amount_atoms=f.amount_atoms, source="FundingPayment", position_id=None, sequence=n, at_us=f.at_us))
+            for n, f in enumerate(held.funding, 1)
+        ]
+    rows.sort(key=lambda row: row[0])
+    return [row for _, row in _page(desk, call, [rows], lambda _: True, lambda row: row[0])]
+
+
+def loans(desk: Desk, call: Call) -> list[Json]:
+    """What moved between balances and pools."""
+    asset = call.query.get("symbol")
+    kinds = ("Borrow", "BorrowRepay", "Lend", "LendRedeem")
+    kind = choice(call.query, "type", "BorrowLendEventType", kinds)
+    moved = list(desk.exchange.accounts[call.account].loan_rows)
+    rows = _page(desk, call, [moved], lambda r: asset in {None, r.asset} and kind in {None, r.change.value}, lambda r: r.at_us)
+    return [moved_row(r.asset, r.change.value, r.atoms, by_itself=r.by_itself, at_us=r.at_us) for r in rows]
+
+
+def claims(desk: Desk, call: Call) -> list[Json]:
+    """Claims and debts that are open; ended ones are told by the moves alone."""
+    _paging(call)
+    return lending.positions(desk, call)
+
+
+def interest(desk: Desk, call: Call) -> list[Json]:
+    """Interest earned and owed."""
+    asset = call.query.get("symbol") or call.query.get("asset")
+    paid = list(desk.exchange.accounts[call.account].interest_rows)
+    rows = _page(desk, call, [paid], lambda r: asset in {None, r.asset}, lambda r: r.at_us)
+    return [interest_row(r.asset, amount_atoms=r.amount_atoms, rate_ppm=r.rate_ppm, at_us=r.at_us) for r in rows]
+
+
+def dust(desk: Desk, call: Call) -> list[Json]:
+    """Rests that became quote."""
+    converted = list(enumerate(desk.exchange.accounts[call.account].dust, 1))
+    rows = _page(desk, call, [converted], lambda _: True, lambda row: row[1].at_us)
+    return [dust_row(n, r.asset, atoms=r.atoms, quote_atoms=r.quote_atoms, at_us=r.at_us) for n, r in rows]
+
+
 def empty(desk: Desk, call: Call) -> list[Json]:
-    """A history that stays empty here (settlements, lending, dust, strategies); its paging is checked all the same."""
+    """A history that stays empty here (deposits, withdrawals, strategies); its paging is checked all the same."""
     _paging(call)
     del desk
     return []

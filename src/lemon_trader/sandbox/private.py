@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lemon_trader.core.instrument import NUMBER, Instrument, atoms
+from lemon_trader.core.instrument import NUMBER, Instrument, atoms_text
 from lemon_trader.core.units import ATOMS_PER_UNIT, PPM
 from lemon_trader.exchanges.backpack.server import Refusal, choice, parameter_error, required
 from lemon_trader.exchanges.backpack.server_account import (
@@ -107,24 +107,29 @@ def chosen_markets(desk: Desk, call: Call) -> Mapping[str, Instrument]:
 def account(desk: Desk, call: Call) -> Json:
     """Fees, switches, and how many orders are open."""
     rules, orders = desk.exchange.rules, desk.exchange.open_orders(call.account)
-    triggers = sum(order.is_trigger for order in orders)
+    triggers, owner = sum(order.is_trigger for order in orders), desk.exchange.accounts[call.account]
     return account_row(
         maker_taker_ppm=(rules.spot_maker_ppm, rules.spot_taker_ppm, rules.perp_maker_ppm, rules.perp_taker_ppm),
         leverage_limit=_leverage(desk, call.account),
         limit_orders=len(orders) - triggers,
         trigger_orders=triggers,
-        is_liquidating=desk.exchange.accounts[call.account].is_liquidating,
+        is_liquidating=owner.is_liquidating,
+        auto_lend=owner.auto_lend,
+        auto_borrow_settlements=owner.auto_borrow_settlements,
+        auto_repay_borrows=owner.auto_repay_borrows,
     )
 
 
 def change_account(desk: Desk, call: Call) -> Answer:
-    """Change the account's switches. Nothing is lent or borrowed here, so a switch that would do so is refused."""
-    for name in ("autoBorrowSettlements", "autoLend", "autoRepayBorrows"):
+    """Change the account's switches: all that were sent, or none."""
+    flags: dict[str, bool | None] = {}
+    for name, flag in (
+        ("autoBorrowSettlements", "auto_borrow_settlements"), ("autoLend", "auto_lend"), ("autoRepayBorrows", "auto_repay_borrows"),
+    ):  # fmt: skip
         value = call.params.get(name)
         if value is not None and not isinstance(value, bool):
             raise Refusal(400, "", 'parse request payload error: failed to parse "boolean": Expected input type "boolean".')
-        if value:
-            raise Refusal(400, "NOT_IMPLEMENTED", f"{name} is not implemented by this exchange: it neither lends nor borrows")
+        flags[flag] = value
     limit = call.params.get("leverageLimit")
     if limit is not None:
         if not isinstance(limit, str) or not NUMBER.match(limit):
@@ -132,6 +137,8 @@ def change_account(desk: Desk, call: Call) -> Answer:
         if not ATOMS_PER_UNIT <= atoms_of(limit) <= desk.switches.leverage_max * ATOMS_PER_UNIT:
             raise Refusal(400, "MAX_LEVERAGE_REACHED", f"leverageLimit must be between 1 and {desk.switches.leverage_max}")
         desk.leverage[call.account] = str(limit)
+        desk.exchange.set_imf_floor(call.account, -(-PPM * ATOMS_PER_UNIT // atoms_of(limit)))
+    desk.exchange.set_flags(call.account, call.now_us, **flags)
     return Answer()
 
 
@@ -142,13 +149,16 @@ def capital(desk: Desk, call: Call) -> Json:
 
 
 def collateral(desk: Desk, call: Call) -> Json:
-    """Margin: only the quote asset counts, as the exchange behind reckons."""
+    """Margin, as the exchange behind reckons: quote assets whole, others at their weight, lent ones too."""
     held, margin = desk.exchange.accounts[call.account], desk.exchange.margin(call.account)
-    quotes = {of.quote for of in desk.markets.values()}
+    quotes, loans = {of.quote for of in desk.markets.values()}, desk.exchange.rules.loans
     lines = [
-        CollateralLine(asset, _price_atoms(desk, asset), held.total(asset), held.locked(asset), PPM if asset in quotes else 0)
+        CollateralLine(
+            asset, desk.exchange.worth_atoms(asset, ATOMS_PER_UNIT), held.total(asset), held.locked(asset),
+            PPM if asset in quotes else loans[asset].weight_ppm if asset in loans else 0, held.lent.get(asset, 0),
+        )
         for asset in held.assets
-    ]
+    ]  # fmt: skip
     notional = margin.notional_atoms
     return collateral_body(
         lines,
@@ -184,12 +194,6 @@ def deposit_address(desk: Desk, call: Call) -> Json:
     return {"address": f"SANDBOX-SEND-NOTHING-HERE-{chain}-{call.account}"}
 
 
-def borrow_lend_positions(desk: Desk, call: Call) -> list[Json]:
-    """None: nothing is lent or borrowed here."""
-    del desk, call
-    return []
-
-
 # ---- limits ----
 
 
@@ -206,22 +210,28 @@ def max_order(desk: Desk, call: Call) -> Json:
     flags = {name: _query_flag(call, name) for name in ("autoBorrow", "autoBorrowRepay", "autoLendRedeem", "reduceOnly")}
     tick, lot = desk.steps(symbol)
     ticks = 0 if price is None else ticks_of(price, of) * tick
-    lots = desk.exchange.max_order_lots(call.account, symbol, SIDES[side], ticks, reduce_only=bool(flags["reduceOnly"]))
+    lots = desk.exchange.max_order_lots(
+        call.account, symbol, SIDES[side], ticks, reduce_only=bool(flags["reduceOnly"]), redeems=bool(flags["autoLendRedeem"]),
+        borrows=bool(flags["autoBorrow"]),
+    )  # fmt: skip
     return {"symbol": symbol, "side": side, "price": price, "maxOrderQuantity": of.qty_text(lots // lot), **flags}
 
 
 def max_borrow(desk: Desk, call: Call) -> Json:
-    """Nothing: no order borrows here."""
-    del desk
-    return {"symbol": required(call.query, "symbol"), "maxBorrowQuantity": "0"}
+    """The largest debt that the pool and the account's margin allow now."""
+    asset = required(call.query, "symbol")
+    most = desk.exchange.lending.borrowable_atoms(desk.exchange.accounts[call.account], asset)
+    return {"symbol": asset, "maxBorrowQuantity": atoms_text(most)}
 
 
 def max_withdrawal(desk: Desk, call: Call) -> Json:
-    """Nothing: nothing leaves this exchange."""
-    del desk
-    symbol = required(call.query, "symbol")
+    """What margin leaves free of an asset; that it can be withdrawn is not said: a withdrawal is refused."""
+    asset = required(call.query, "symbol")
     flags = {name: _query_flag(call, name) for name in ("autoBorrow", "autoLendRedeem")}
-    return {"symbol": symbol, "maxWithdrawalQuantity": "0", **flags}
+    most = desk.exchange.free_atoms(call.account, asset, redeems=bool(flags["autoLendRedeem"]))
+    if flags["autoBorrow"]:
+        most += desk.exchange.lending.borrowable_atoms(desk.exchange.accounts[call.account], asset)
+    return {"symbol": asset, "maxWithdrawalQuantity": atoms_text(most), **flags}
 
 
 def _query_flag(call: Call, name: str) -> bool | None:
@@ -291,13 +301,3 @@ def _order_id(name: OrderName) -> int | None:
 def _leverage(desk: Desk, name: str) -> str:
     floor_ppm = desk.exchange.rules.imf_floor_ppm
     return desk.leverage.get(name) or (str(PPM // floor_ppm) if floor_ppm else str(desk.switches.leverage_max))
-
-
-def _price_atoms(desk: Desk, asset: str) -> int:
-    """Quote atoms of one unit of an asset, by its spot market's last price; the quote itself is 1."""
-    for of in desk.markets.values():
-        if of.quote == asset:
-            return ATOMS_PER_UNIT
-        if of.base == asset and not of.is_perp:
-            return atoms(of.price_text(desk.exchange.last_ticks(of.symbol)))
-    return 0

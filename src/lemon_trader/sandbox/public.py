@@ -67,9 +67,11 @@ def assets(desk: Desk, call: Call) -> list[Json]:
 
 
 def collateral(desk: Desk, call: Call) -> list[Json]:
-    """What counts as margin: the quote assets, whole."""
+    """What counts as margin, and at which weight: the quote assets whole."""
     del call
-    return [collateral_asset_row(asset, 1_000_000) for asset in sorted({market.quote for market in desk.markets.values()})]
+    weights = {asset: loan.weight_ppm for asset, loan in desk.exchange.rules.loans.items() if asset in _assets(desk)}
+    weights |= {market.quote: 1_000_000 for market in desk.markets.values()}
+    return [collateral_asset_row(asset, weights[asset]) for asset in sorted(weights)]
 
 
 def markets(desk: Desk, call: Call) -> list[Json]:
@@ -202,6 +204,7 @@ def _market(desk: Desk, of: Instrument) -> Json:
     return market_row(
         desk.filters[of.symbol], created_us=desk.created_us, state=desk.market(of.symbol).book_state,
         funding_interval_us=desk.exchange.rules.funding_interval_us, funding_bound_bps=desk.switches.funding_bound_bps,
+        factors_ppb=(desk.exchange.terms(of.symbol).imf_factor_ppb, desk.exchange.terms(of.symbol).mmf_factor_ppb),
     )  # fmt: skip
 
 

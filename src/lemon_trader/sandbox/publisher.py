@@ -32,6 +32,7 @@ from lemon_trader.matching.effects import (
     Change,
     Effect,
     FundingSettled,
+    Liquidated,
     OrderChanged,
     PositionChanged,
     ReferenceChanged,
@@ -82,6 +83,8 @@ class Publisher:
                     self._trade(effect, now_us)
                 case OrderChanged():
                     self._order(effect, now_us)
+                case Liquidated():
+                    self._liquidated(effect.symbol, effect.side, effect.ticks, effect.lots, effect.at_us, now_us)
                 case PositionChanged():
                     self._position(effect, now_us)
                 case BalanceChanged():
@@ -127,10 +130,12 @@ class Publisher:
             )  # fmt: skip
             self._hub.publish(f"trade.{symbol}", data, now_us)
         if effect.origin != USER:
-            taker = SELL if effect.buyer_is_maker else BUY
-            data = liquidation_data(market, taker, effect.ticks, effect.lots, effect.at_us, now_us)
-            self._hub.publish("liquidation", data, now_us)
-            self._hub.publish(f"liquidation.{symbol}", data, now_us)
+            self._liquidated(symbol, SELL if effect.buyer_is_maker else BUY, effect.ticks, effect.lots, effect.at_us, now_us)
+
+    def _liquidated(self, symbol: str, side: int, ticks: int, lots: int, at_us: int, now_us: int) -> None:
+        data = liquidation_data(self._market(symbol), side, ticks, lots, at_us, now_us)
+        self._hub.publish("liquidation", data, now_us)
+        self._hub.publish(f"liquidation.{symbol}", data, now_us)
 
     def _order(self, effect: OrderChanged, now_us: int) -> None:
         if effect.kind is Change.TRIGGERED:
@@ -148,7 +153,7 @@ class Publisher:
         if not self._anybody(POSITION_UPDATES, held.symbol, effect.account):
             return
         figures = self._desk.figures(effect.account, held)
-        data = position_data(held, self._market(held.symbol), figures, effect.kind, effect.at_us, now_us)
+        data = position_data(held, figures, effect.kind, effect.at_us, now_us)
         self._both(POSITION_UPDATES, held.symbol, data, now_us, effect.account)
 
     def _anybody(self, stream: str, symbol: str, account: str) -> bool:
@@ -199,7 +204,7 @@ class Publisher:
         for held in self._desk.exchange.accounts[account].positions.values():
             if held.lots and symbol in {"", held.symbol}:
                 figures = self._desk.figures(account, held)
-                session.tell(stream, position_data(held, self._market(held.symbol), figures, None, now_us, now_us))
+                session.tell(stream, position_data(held, figures, None, now_us, now_us))
 
     # ---- by the clock ----
 

@@ -1,6 +1,6 @@
 """The sandbox's table of contents: which handler answers which method and path, and the instruction that must have been signed for it.
 
-What the exchange does not do (withdrawals, lending, quotes on request, vaults, strategies) is refused by name, after the signature was
+What the exchange does not do (withdrawals, quotes on request, vaults, strategies) is refused by name, after the signature was
 checked, so that a client learns that it asked rightly for what is not there.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 
 from lemon_trader.exchanges.backpack.server import Refusal
 from lemon_trader.exchanges.backpack.words import INSTRUCTIONS
-from lemon_trader.sandbox import history, private, public
+from lemon_trader.sandbox import history, lending, private, public
 from lemon_trader.sandbox.desk import Call, Desk
 
 Handler = Callable[[Desk, Call], Any]
@@ -53,8 +53,9 @@ _PUBLIC: Final[dict[str, Route]] = {
     "/api/v1/markPrices": Route(public.mark_prices, headers=_MARKS),
     "/api/v1/openInterest": Route(public.open_interest),
     "/api/v1/fundingRates": Route(public.funding_rates),
-    "/api/v1/borrowLend/markets": Route(public.nothing),
-    "/api/v1/borrowLend/markets/history": Route(public.nothing),
+    "/api/v1/borrowLend/markets": Route(lending.pools),
+    "/api/v1/borrowLend/markets/history": Route(lending.history),
+    "/api/v1/borrowLend/apy": Route(lending.yields),
     "/api/v1/securities": Route(public.nothing),
     "/api/v1/market-sessions": Route(public.nothing),
     "/api/v1/prediction": Route(public.nothing),
@@ -75,7 +76,9 @@ _PRIVATE: Final[dict[tuple[str, str], Handler]] = {
     ("GET", "/wapi/v1/capital/deposits"): history.empty,
     ("GET", "/wapi/v1/capital/deposit/address"): private.deposit_address,
     ("GET", "/wapi/v1/capital/withdrawals"): history.empty,
-    ("GET", "/api/v1/borrowLend/positions"): private.borrow_lend_positions,
+    ("GET", "/api/v1/borrowLend/positions"): lending.positions,
+    ("POST", "/api/v1/borrowLend"): lending.move,
+    ("POST", "/api/v1/account/convertDust"): lending.convert_dust,
     ("GET", "/api/v1/order"): private.open_order,
     ("POST", "/api/v1/order"): private.place,
     ("DELETE", "/api/v1/order"): private.cancel,
@@ -87,11 +90,11 @@ _PRIVATE: Final[dict[tuple[str, str], Handler]] = {
     ("GET", "/wapi/v1/history/fills"): history.fills,
     ("GET", "/wapi/v1/history/funding"): history.funding,
     ("GET", "/wapi/v1/history/position"): history.positions,
-    ("GET", "/wapi/v1/history/settlement"): history.empty,
-    ("GET", "/wapi/v1/history/borrowLend"): history.empty,
-    ("GET", "/wapi/v1/history/borrowLend/positions"): history.empty,
-    ("GET", "/wapi/v1/history/interest"): history.empty,
-    ("GET", "/wapi/v1/history/dust"): history.empty,
+    ("GET", "/wapi/v1/history/settlement"): history.settlements,
+    ("GET", "/wapi/v1/history/borrowLend"): history.loans,
+    ("GET", "/wapi/v1/history/borrowLend/positions"): history.claims,
+    ("GET", "/wapi/v1/history/interest"): history.interest,
+    ("GET", "/wapi/v1/history/dust"): history.dust,
     ("GET", "/wapi/v1/history/strategies"): history.empty,
     ("GET", "/wapi/v1/history/pnl"): history.removed,
 }

@@ -20,6 +20,7 @@ from lemon_trader.sandbox.accounts import BALANCES, DemoAccount, demo_accounts
 from lemon_trader.sandbox.app import SandboxApp
 from lemon_trader.sandbox.desk import Switches
 from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.terms import sandbox_rules, terms_of
 
 SYNTHETIC: Final = "synthetic"
 EMPTY: Final = "empty"  # books without an outside world, for tests
@@ -52,7 +53,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int = 2
     balances: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(BALANCES))
     scheme: str = ED25519
-    rules: Rules = msgspec.field(default_factory=Rules)
+    rules: Rules = msgspec.field(default_factory=sandbox_rules)
     switches: Switches = msgspec.field(default_factory=Switches)
 
 
@@ -76,7 +77,7 @@ def make_world(options: WorldOptions, start_us: int, *, faults: Faults | None = 
     source = _source(options, start_us)
     accounts = demo_accounts(options.seed, options.accounts, options.balances, options.scheme)
     markets = list(source.instruments.values())
-    exchange = Exchange(markets, options.rules)
+    exchange = Exchange(markets, options.rules, terms_of(markets))
     exchange.advance(start_us)
     app = SandboxApp(exchange, markets, accounts, switches=options.switches, faults=faults)
     return World(app, source, tuple(accounts), start_us)

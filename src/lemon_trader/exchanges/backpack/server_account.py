@@ -97,7 +97,7 @@ def fill_row(fill: Execution, market: Instrument, *, with_trade_id: bool = True)
         "symbol": fill.symbol,
         "systemOrderType": system_order(fill.origin),
         "timestamp": iso_of_us(fill.at_us),
-        "tradeId": fill.trade_id if with_trade_id else None,
+        "tradeId": (fill.trade_id or None) if with_trade_id else None,
     }
 
 
@@ -140,10 +140,26 @@ class PositionFigures(msgspec.Struct, frozen=True, gc=False):
     cost: str
     realised: str
     unrealised: str
+    imf: str
+    mmf: str
+    factors_ppb: tuple[int, int]
 
 
-def position_figures(held: Held, market: Instrument, mark_ticks: int, exposure_lots: int) -> PositionFigures:
-    """The figures of a position. `exposure_lots`: unsigned, with the open orders that would add to it."""
+def position_figures(
+    held: Held, market: Instrument, mark_ticks: int, exposure_lots: int, fractions_ppb: tuple[int, int] | None = None,
+    factors_ppb: tuple[int, int] = (0, 0),
+) -> PositionFigures:  # fmt: skip
+    """The figures of a position; what has been settled into the balance counts as realised.
+
+    Args:
+        held: the position.
+        market: its grid.
+        mark_ticks: what to value it at.
+        exposure_lots: unsigned, with the open orders that would add to it.
+        fractions_ppb: initial and maintenance margin fraction at its size; None = the market's base ones.
+        factors_ppb: those of the market's margin functions.
+    """
+    imf, mmf = fractions_ppb or (market.imf_ppm * 1_000, market.mmf_ppm * 1_000)
     spent = held.cost_atoms + held.fee_atoms - held.realised_atoms - held.funding_atoms
     return PositionFigures(
         quantity=market.qty_text(held.lots),
@@ -153,8 +169,11 @@ def position_figures(held: Held, market: Instrument, mark_ticks: int, exposure_l
         break_even_price=_unit_price(spent, held.lots, market),
         mark_price=market.price_text(mark_ticks),
         cost=atoms_text(held.cost_atoms),
-        realised=atoms_text(held.realised_atoms),
-        unrealised=atoms_text(market.notional_atoms(mark_ticks, held.lots) - held.cost_atoms if held.lots else 0),
+        realised=atoms_text(held.realised_atoms + held.settled_atoms),
+        unrealised=atoms_text(market.notional_atoms(mark_ticks, held.lots) - held.cost_atoms - held.settled_atoms if held.lots else 0),
+        imf=atoms_text(imf),
+        mmf=atoms_text(mmf),
+        factors_ppb=factors_ppb,
     )
 
 
@@ -184,11 +203,11 @@ def position_row(held: Held, market: Instrument, figures: PositionFigures, liqui
         "cumulativeInterest": "0",
         "entryPrice": figures.entry_price,
         "estLiquidationPrice": market.price_text(liquidation_ticks),
-        "imf": ppm_text(market.imf_ppm),
-        "imfFunction": margin_function(market.imf_ppm),
+        "imf": figures.imf,
+        "imfFunction": margin_function(market.imf_ppm, figures.factors_ppb[0]),
         "markPrice": figures.mark_price,
-        "mmf": ppm_text(market.mmf_ppm),
-        "mmfFunction": margin_function(market.mmf_ppm),
+        "mmf": figures.mmf,
+        "mmfFunction": margin_function(market.mmf_ppm, figures.factors_ppb[1]),
         "netCost": figures.cost,
         "netExposureNotional": figures.exposure_notional,
         "netExposureQuantity": figures.exposure_quantity,
@@ -214,16 +233,17 @@ def _unit_price(cost_atoms: int, lots: int, market: Instrument) -> str:
 
 
 def account_row(
-    *, maker_taker_ppm: tuple[int, int, int, int], leverage_limit: str, limit_orders: int, trigger_orders: int, is_liquidating: bool
-) -> Json:
+    *, maker_taker_ppm: tuple[int, int, int, int], leverage_limit: str, limit_orders: int, trigger_orders: int, is_liquidating: bool,
+    auto_lend: bool = False, auto_borrow_settlements: bool = False, auto_repay_borrows: bool = False,
+) -> Json:  # fmt: skip
     """The body of `/account`. Rates: spot maker, spot taker, futures maker, futures taker; printed in basis points."""
     spot_maker, spot_taker, perp_maker, perp_taker = maker_taker_ppm
     return {
-        "autoBorrowSettlements": False,
-        "autoLend": False,
-        "autoRealizePnl": False,
-        "autoRepayBorrows": False,
-        "borrowLimit": "0",
+        "autoBorrowSettlements": auto_borrow_settlements,
+        "autoLend": auto_lend,
+        "autoRealizePnl": True,
+        "autoRepayBorrows": auto_repay_borrows,
+        "borrowLimit": "100000000",
         "futuresMakerFee": bps_text(perp_maker),
         "futuresTakerFee": bps_text(perp_taker),
         "leverageLimit": leverage_limit,
@@ -242,13 +262,14 @@ def capital_body(balances: Iterable[tuple[str, int, int]]) -> Json:
 
 
 class CollateralLine(msgspec.Struct, frozen=True, gc=False):
-    """One asset's part of an account's collateral. `price_atoms`: quote atoms of one unit."""
+    """One asset's part of an account's collateral. `price_atoms`: quote atoms of one unit; `lent_atoms` < 0 = borrowed."""
 
     asset: str
     price_atoms: int
     total_atoms: int
     locked_atoms: int
     weight_ppm: int
+    lent_atoms: int = 0
 
 
 def collateral_body(
@@ -256,28 +277,31 @@ def collateral_body(
     mmf_ppm: int,
 ) -> Json:  # fmt: skip
     """The body of `/capital/collateral`, in quote atoms. `locked_atoms`: margin in use; `exposure_atoms`: futures notional."""
-    rows, assets_value = [], 0
+    rows, assets_value, liabilities, borrowed = [], 0, 0, 0
     for line in lines:
-        notional = line.total_atoms * line.price_atoms // ATOMS_PER_UNIT
-        value = notional * line.weight_ppm // 1_000_000
-        assets_value += notional
+        net = line.total_atoms + line.lent_atoms
+        notional = net * line.price_atoms // ATOMS_PER_UNIT
+        value = notional * line.weight_ppm // 1_000_000 if notional > 0 else notional
+        assets_value += max(0, notional)
+        liabilities -= min(0, notional)
+        borrowed -= min(0, line.lent_atoms) * line.price_atoms // ATOMS_PER_UNIT
         rows.append({
             "symbol": line.asset,
             "assetMarkPrice": atoms_text(line.price_atoms),
-            "totalQuantity": atoms_text(line.total_atoms),
+            "totalQuantity": atoms_text(net),
             "balanceNotional": atoms_text(notional),
             "collateralWeight": ppm_text(line.weight_ppm),
             "collateralValue": atoms_text(value),
             "openOrderQuantity": atoms_text(line.locked_atoms),
-            "lendQuantity": "0",
+            "lendQuantity": atoms_text(max(0, line.lent_atoms)),
             "availableQuantity": atoms_text(line.total_atoms - line.locked_atoms),
         })  # fmt: skip
     return {
         "assetsValue": atoms_text(assets_value),
-        "borrowLiability": "0",
+        "borrowLiability": atoms_text(borrowed),
         "collateral": rows,
         "imf": ppm_text(imf_ppm),
-        "liabilitiesValue": "0",
+        "liabilitiesValue": atoms_text(liabilities),
         "marginFraction": atoms_text(equity_atoms * ATOMS_PER_UNIT // exposure_atoms) if exposure_atoms else None,
         "mmf": ppm_text(mmf_ppm),
         "netEquity": atoms_text(equity_atoms),
@@ -285,5 +309,5 @@ def collateral_body(
         "netEquityLocked": atoms_text(locked_atoms),
         "netExposureFutures": atoms_text(exposure_atoms),
         "pnlUnrealized": atoms_text(unrealised_atoms),
-        "unsettledEquity": "0",
+        "unsettledEquity": atoms_text(unrealised_atoms),
     }

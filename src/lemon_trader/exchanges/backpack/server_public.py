@@ -37,8 +37,11 @@ def bps_text(value_ppm: int) -> str:
 # ---- the market ----
 
 
-def market_row(market: Instrument, *, created_us: int, state: str, funding_interval_us: int, funding_bound_bps: int) -> Json:
-    """One row of `/markets`."""
+def market_row(
+    market: Instrument, *, created_us: int, state: str, funding_interval_us: int, funding_bound_bps: int,
+    factors_ppb: tuple[int, int] = (0, 0),
+) -> Json:  # fmt: skip
+    """One row of `/markets`; `factors_ppb` are those of the initial and maintenance margin functions."""
     perp = market.is_perp
     return {
         "symbol": market.symbol,
@@ -68,8 +71,8 @@ def market_row(market: Instrument, *, created_us: int, state: str, funding_inter
                 "maxQuantity": market.qty_text(market.max_lots) if market.max_lots else None,
             },
         },
-        "imfFunction": margin_function(market.imf_ppm) if perp else None,
-        "mmfFunction": margin_function(market.mmf_ppm) if perp else None,
+        "imfFunction": margin_function(market.imf_ppm, factors_ppb[0]) if perp else None,
+        "mmfFunction": margin_function(market.mmf_ppm, factors_ppb[1]) if perp else None,
         "fundingInterval": funding_interval_us // US_PER_MS if perp else None,
         "fundingRateUpperBound": str(funding_bound_bps) if perp else None,
         "fundingRateLowerBound": str(-funding_bound_bps) if perp else None,
@@ -81,9 +84,9 @@ def market_row(market: Instrument, *, created_us: int, state: str, funding_inter
     }
 
 
-def margin_function(base_ppm: int) -> Json:
-    """A margin function that is flat at its base: this exchange does not raise margins with the size of a position."""
-    return {"type": "sqrt", "base": ppm_text(base_ppm), "factor": "0"}
+def margin_function(base_ppm: int, factor_ppb: int = 0) -> Json:
+    """A margin function: max(base, factor x sqrt(notional))."""
+    return {"type": "sqrt", "base": ppm_text(base_ppm), "factor": atoms_text(factor_ppb)}
 
 
 def asset_row(symbol: str) -> Json:

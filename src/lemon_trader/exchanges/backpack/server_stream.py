@@ -16,7 +16,7 @@ from lemon_trader.core.units import BUY, US_PER_MS
 from lemon_trader.exchanges.backpack.server import Claim, to_json
 from lemon_trader.exchanges.backpack.server_account import PositionFigures, trigger_quantity_text
 from lemon_trader.exchanges.backpack.server_facts import Execution, Held, Order
-from lemon_trader.exchanges.backpack.server_public import INTERVALS, ppm_text
+from lemon_trader.exchanges.backpack.server_public import INTERVALS
 from lemon_trader.exchanges.backpack.times import iso_of_us
 from lemon_trader.exchanges.backpack.words import (
     LIMIT,
@@ -250,18 +250,18 @@ def order_data(order: Order, market: Instrument, kind: str, at_us: int, sent_us:
         data["R"] = _CAPITALS.sub("_", order.reason).upper()
     if fill is not None:
         data |= {
-            "t": fill.trade_id, "l": market.qty_padded(fill.lots), "L": market.price_padded(fill.ticks), "m": fill.is_maker,
+            "t": fill.trade_id or None, "l": market.qty_padded(fill.lots), "L": market.price_padded(fill.ticks), "m": fill.is_maker,
             "n": atoms_text(fill.fee_atoms), "N": fill.fee_asset,
         }  # fmt: skip
     return data
 
 
-def position_data(held: Held, market: Instrument, figures: PositionFigures, kind: str | None, at_us: int, sent_us: int) -> dict[str, Any]:
+def position_data(held: Held, figures: PositionFigures, kind: str | None, at_us: int, sent_us: int) -> dict[str, Any]:
     """A position event; `kind` is a key of `POSITION_EVENTS`, or None for the snapshot after a subscription, which carries no `e`."""
     data: dict[str, Any] = {
         "E": sent_us, "T": at_us, "s": held.symbol, "i": held.position_id, "q": figures.quantity, "Q": figures.exposure_quantity,
         "n": figures.exposure_notional, "B": figures.entry_price, "b": figures.break_even_price, "M": figures.mark_price,
-        "f": ppm_text(market.imf_ppm), "m": ppm_text(market.mmf_ppm), "p": figures.realised, "P": figures.unrealised, "l": "0",
+        "f": figures.imf, "m": figures.mmf, "p": figures.realised, "P": figures.unrealised, "l": "0",
     }  # fmt: skip
     if kind is not None:
         data["e"] = POSITION_EVENTS[kind]
