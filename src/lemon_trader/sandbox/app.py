@@ -24,7 +24,7 @@ from lemon_trader.exchanges.backpack.server import (
     to_json,
 )
 from lemon_trader.exchanges.backpack.server_stream import StreamName
-from lemon_trader.exchanges.backpack.words import JSON_TYPE, ORDERS_PATH, SUBSCRIBE, TEXT_TYPE, TOO_MANY_REQUESTS
+from lemon_trader.exchanges.backpack.words import INVALID_CLIENT_REQUEST, JSON_TYPE, ORDERS_PATH, SUBSCRIBE, TEXT_TYPE, TOO_MANY_REQUESTS
 from lemon_trader.market.acts import Act, apply
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.orders import Refused
@@ -65,9 +65,10 @@ class SandboxApp:
         """Open the accounts on the exchange."""
         self.faults = faults or Faults()
         self.desk = Desk(exchange, markets, accounts, switches or Switches(), self.faults)
-        self.hub = Hub(self, self.faults)
+        self.hub = Hub(self, self.faults, signature_closes=self.desk.switches.signature_closes)
         self._publisher = Publisher(self.desk, self.hub)
         self._meters: dict[str, tuple[int, int]] = {}  # who -> (minute, requests in it)
+        self._seen: dict[str, int] = {}  # signature -> when, oldest first
         self._later: list[tuple[int, int, Callable[[int], object]]] = []
         self._order = count()
 
@@ -102,12 +103,14 @@ class SandboxApp:
             known = path in METHODS
             raise Refusal(405 if known else 404, "", "method not allowed" if known else "not found")
         is_batch = route.instruction is not None and (method, path) == ("POST", ORDERS_PATH)
-        sent: Any = parse_body(body, many=is_batch) if method != "GET" else {}
+        sent: Any = parse_body(body, many=is_batch, most=self.desk.switches.batch_max) if method != "GET" else {}
         account = ""
         if route.instruction is not None:
-            claim = claim_of(headers)
+            claim = self._claim(headers)
             account = self._account(claim, route.instruction, pairs, sent, now_us, wall_us)
             self._meter(account, self.desk.switches.requests_per_minute, now_us)
+            if path.startswith("/wapi/v1/history/"):
+                self._meter(f"wapi {account}", self.desk.switches.wapi_per_minute, now_us)
             if self.faults.maintenance:
                 raise Refusal(503, "MAINTENANCE", "The exchange is under maintenance")
         elif route.is_history:
@@ -123,7 +126,10 @@ class SandboxApp:
         try:
             value = route.handler(self.desk, call)
         except Refused as refused:
-            raise refusal(refused) from None
+            said = refusal(refused)
+            if said.status == 404:
+                said.status = self.desk.switches.cancel_unknown_status
+            raise said from None
         if isinstance(value, Answer):
             return value
         return Answer(body=to_json(value), content_type=JSON_TYPE, headers=route.headers)
@@ -175,10 +181,27 @@ class SandboxApp:
     def _account(self, claim: Claim, instruction: str, pairs: list[tuple[str, str]], sent: Any, now_us: int, wall_us: int) -> str:
         account = self.desk.accounts.get(claim.api_key)
         if account is None:
-            raise Refusal(401, "UNAUTHORIZED", "Unknown API key")  # the venue's answer is not established
+            raise Refusal(self.desk.switches.unauthorized_status, "UNAUTHORIZED", "Unknown API key")
         check_time(claim, (now_us // US_PER_MS, wall_us // US_PER_MS))
         check_signature(claim, self.desk.verifiers[claim.api_key].verify, instruction, pairs, sent)
+        if self.desk.switches.forbids_replay and instruction != SUBSCRIBE:
+            self._forbid_replay(claim.signature, now_us)
         return account.name
+
+    def _claim(self, headers: Mapping[str, str]) -> Claim:
+        try:
+            return claim_of(headers)
+        except Refusal as refused:
+            refused.status = self.desk.switches.unauthorized_status
+            raise
+
+    def _forbid_replay(self, signature: str, now_us: int) -> None:
+        """Refuse a signature that has been seen within the longest window. Raises Refusal."""
+        while self._seen and next(iter(self._seen.values())) < now_us - MINUTE_US:
+            del self._seen[next(iter(self._seen))]
+        if signature in self._seen:
+            raise Refusal(400, INVALID_CLIENT_REQUEST, "Duplicate request")
+        self._seen[signature] = now_us
 
     def _meter(self, who: str, limit: int, now_us: int) -> None:
         """Count a request within its minute of exchange time. Raises Refusal when there were too many."""

@@ -30,12 +30,27 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
         history_per_minute: of a peer on `/klines` and `/trades/history`; 0 = no limit.
         heartbeat_us: a book that somebody listens to and that has been silent for so long states its touch again under a new update id;
             a client that waits for its first eleven deltas gets them. 0 = a quiet book sends nothing, as on the venue.
+        wapi_per_minute: of an account on the `/wapi` histories; 0 = they count with everything else only.
+        batch_max: most orders of one batch.
+        cancel_unknown_status: of a cancel or query of an order that is not live, 404 or 400.
+        unauthorized_status: of a request without authentication headers or with an unknown key.
+        forbids_replay: whether a signature counts once only.
+        signature_closes: whether a stream subscription with a bad signature ends its connection (4010) beside the error.
+        klines_max / klines_newest_first: rows of one answer, and their order.
         funding_bound_bps: published bounds of an interval's funding rate.
         leverage_max: the highest leverage an account may ask for.
     """
 
     requests_per_minute: int = 2_000
     history_per_minute: int = 30
+    wapi_per_minute: int = 0
+    batch_max: int = 50
+    cancel_unknown_status: int = 404
+    unauthorized_status: int = 401
+    forbids_replay: bool = False
+    signature_closes: bool = False
+    klines_max: int = 1_000
+    klines_newest_first: bool = False
     heartbeat_us: int = 200_000
     funding_bound_bps: int = 150
     leverage_max: int = 50

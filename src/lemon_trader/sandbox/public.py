@@ -1,6 +1,6 @@
 """Handlers of the public endpoints: what anybody may ask of the exchange and its markets."""
 
-from typing import Any, Final
+from typing import Any
 
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import US_PER_MS, US_PER_S
@@ -32,8 +32,6 @@ from lemon_trader.sandbox.desk import Answer, Call, Desk
 from lemon_trader.sandbox.tape import DAY_US, WEEK_US, bucket_end, bucket_start
 
 Json = dict[str, Any]
-
-KLINES_MAX: Final = 1_000  # rows of one answer; the venue's number is not established, clients page by this
 
 
 def ping(desk: Desk, call: Call) -> Answer:
@@ -123,7 +121,9 @@ def klines(desk: Desk, call: Call) -> list[Json]:
         raise Refusal(400, INVALID_CLIENT_REQUEST, "Invalid range: endTime must not be before startTime")
     tape = desk.tapes[of.symbol]
     series = {"Last": tape.trades, "Index": tape.index, "Mark": tape.mark}[price or ""]
-    found = series.candles(interval, bucket_start(start_s * US_PER_S, interval), end_s * US_PER_S)[:KLINES_MAX]
+    found = series.candles(interval, bucket_start(start_s * US_PER_S, interval), end_s * US_PER_S)[: desk.switches.klines_max]
+    if desk.switches.klines_newest_first:
+        found.reverse()
     return [
         kline_row(
             of, start_us=c.start_us, end_us=bucket_end(c.start_us, interval), prices=c.prices, lots=c.lots, quote_atoms=c.quote_atoms,

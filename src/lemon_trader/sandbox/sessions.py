@@ -48,6 +48,8 @@ class Session:
                 account = self._hub.signer(request.claim, now_us, now_us if wall_us is None else wall_us)
         except StreamRefusal as refusal:
             self.send(refusal.encode())
+            if refusal.code == WS_INVALID_SIGNATURE[0] and self._hub.signature_closes:
+                self.close(refusal.code, refusal.message)
             return
         for stream, name in names:
             key = (account if name.is_private else "", stream)
@@ -70,8 +72,9 @@ class Session:
 class Hub:
     """All sessions and what each of them listens to."""
 
-    def __init__(self, gate: Gate, faults: Faults) -> None:
+    def __init__(self, gate: Gate, faults: Faults, *, signature_closes: bool = False) -> None:
         self._gate = gate
+        self.signature_closes = signature_closes
         self._faults = faults
         self._listeners: dict[tuple[str, str], dict[Session, None]] = {}  # dicts keep the order of subscription
         self.sessions: dict[Session, None] = {}

@@ -80,8 +80,8 @@ def split_target(target: str) -> tuple[str, list[tuple[str, str]]]:
         raise Refusal(400, "", "failed to parse the query: too many parameters") from None
 
 
-def parse_body(body: bytes, *, many: bool = False) -> Any:
-    """The JSON object (or, with `many`, the array of objects) of a body; numbers stay text. An absent body is an empty object.
+def parse_body(body: bytes, *, many: bool = False, most: int = BATCH_MAX) -> Any:
+    """The JSON object (or, with `many`, the array of 1 to `most` objects) of a body; numbers stay text. An absent body is an empty object.
 
     Raises:
         Refusal: plain-text 400, when it is not JSON of that shape.
@@ -100,8 +100,8 @@ def parse_body(body: bytes, *, many: bool = False) -> Any:
     if many:
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise Refusal(400, "", 'parse request payload error: failed to parse "[OrderExecutePayload]": expected an array of objects')
-        if not 0 < len(value) <= BATCH_MAX:
-            raise Refusal(400, INVALID_CLIENT_REQUEST, f"A batch holds between 1 and {BATCH_MAX} orders")
+        if not 0 < len(value) <= most:
+            raise Refusal(400, INVALID_CLIENT_REQUEST, f"A batch holds between 1 and {most} orders")
     elif not isinstance(value, dict):
         raise Refusal(400, "", "parse request payload error: failed to parse JSON: expected an object")
     return value
