@@ -59,12 +59,12 @@ def running_sandbox(**world):
 
 
 SPOT, PERP = "SOL_USDC", "SOL_USDC_PERP"
-SWING, STEP_S = (15_005, 14_998, 14_991, 14_984, 14_977), 0.1
+MARK, DIP, PAUSE_S = 15_005, 14_900, 0.3
 
 
 @contextmanager
-def swinging_sandbox(*, still=False, **world):
-    """A sandbox of still books in which only the perpetual's mark swings, a few times a second: a stop near it fires soon."""
+def dipping_sandbox(*, still=False, **world):
+    """A sandbox of still books in which only the perpetual's mark dips for an instant, a few times a second: a stop near it fires soon."""
     loop = SideLoop()
     try:
         sandbox = loop.do(start_sandbox(ServerOptions(world=WorldOptions(market="empty", **world))))
@@ -76,14 +76,14 @@ def swinging_sandbox(*, still=False, **world):
             for symbol in (SPOT, PERP):
                 for side, ticks in ((BUY, 15_000), (SELL, 15_010)):
                     sandbox.app.act(Level(sandbox.clock.now_us(), symbol, side, ticks, 100_000))
-            mark(15_005)
-            return None if still else asyncio.get_running_loop().create_task(swing())
+            mark(MARK)
+            return None if still else asyncio.get_running_loop().create_task(dip())
 
-        async def swing():
+        async def dip():
             while True:
-                for ticks in SWING:
-                    mark(ticks)
-                    await asyncio.sleep(STEP_S)
+                await asyncio.sleep(PAUSE_S)
+                mark(DIP)
+                mark(MARK)
 
         loop.do(begin())
         try:
