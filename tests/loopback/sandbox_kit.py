@@ -3,13 +3,10 @@
 import base64
 import json
 
-import msgspec
 from nacl.signing import SigningKey
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.market.acts import Level, Reference
-from lemon_trader.matching.rules import STATED
-from lemon_trader.sandbox.terms import sandbox_rules
 from lemon_trader.sandbox.world import EMPTY, WorldOptions, make_world
 
 START_US = 1_790_000_000_000_000
@@ -103,8 +100,6 @@ class Sandbox:
     """An application over empty books, whose time and outside world the test moves."""
 
     def __init__(self, **options):
-        # The tests state marks themselves, to the tick.
-        options.setdefault("rules", msgspec.structs.replace(sandbox_rules(), mark_rule=STATED))
         self.world = make_world(WorldOptions(market=EMPTY, **options), START_US)
         self.app = self.world.app
         self.now_us = START_US
