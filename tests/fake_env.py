@@ -7,7 +7,7 @@ listener of the server's end. What flows is delayed by `env.delay_us`, in order;
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from tests.fake_store import Disk, FakeStore
 from tests.virtual_time import VirtualLoop
@@ -25,6 +25,7 @@ class End:
         self.user: Any = None
         self.is_open = True
         self.is_silent = False  # what is sent from this end is lost on the way; the other side sees nothing
+        self.is_client = False  # the program's end: what passes here is told to `env.tap`
         self.sent = 0
         self._free_us = 0
         self._arriving: list[Any] = []
@@ -61,6 +62,8 @@ class End:
         if not self.is_open:
             return
         self.sent += 1
+        if self.is_client and self._env.tap is not None:
+            self._env.tap.left(self, data)
         if self.is_silent:
             return
         self._env.loop.call_at(self._arrival() / 1e6, self.peer._arrived, data)
@@ -84,6 +87,8 @@ class End:
         arrived, self._arriving = self._arriving, []
         if not self.is_open or not arrived:
             return
+        if self.is_client and self._env.tap is not None:
+            self._env.tap.arrived(self, arrived)
         if self._is_feed:
             self.user.on_messages(arrived)
         else:
@@ -104,6 +109,16 @@ class End:
                 self.user.connection_lost(reason)
 
 
+class Tap(Protocol):
+    """Who listens at the program's ends."""
+
+    def left(self, end: End, data: bytes) -> None:
+        """The program has handed these bytes to a wire, or this message to a feed; nothing of it has arrived yet."""
+
+    def arrived(self, end: End, payloads: list[bytes]) -> None:
+        """These are about to be given to the program as one read."""
+
+
 class FakeEnv:
     """`Env` in memory. What tasks raise is collected in `failures`, and `check()` raises the first."""
 
@@ -120,6 +135,7 @@ class FakeEnv:
         self.connections: list[End] = []  # client ends, open ones
         self.connected: list[str] = []  # URLs, in the order of connecting
         self.asleep_us = 0  # the machine slept: added to both clocks
+        self.tap: Tap | None = None  # sees every byte that leaves the program and every read that reaches it
         self._wires: dict[str, Callable[[End], Any]] = {}
         self._feeds: dict[str, Callable[[End], Any]] = {}
         self._stores: dict[str, FakeStore] = {}
@@ -206,6 +222,16 @@ class FakeEnv:
         if end in self.connections:
             self.connections.remove(end)
 
+    @property
+    def timers(self) -> int:
+        """How many timers of the program wait."""
+        return len(self._timers)
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks of the program have not ended."""
+        return len(self._tasks)
+
     # -- inside --
 
     async def _connect(self, url: str, user: Any, servers: dict[str, Callable[[End], Any]], *, is_feed: bool) -> End:
@@ -218,6 +244,7 @@ class FakeEnv:
         here, there = End(self, is_feed=is_feed), End(self, is_feed=is_feed)
         here.peer, there.peer = there, here
         here.user = user
+        here.is_client = True
         there.user = servers[url](there)
         self.connections.append(here)
         self.connected.append(url)

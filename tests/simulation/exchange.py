@@ -1,15 +1,21 @@
 """The exchange's side of a simulated world: the sandbox behind in-memory wires and feeds, its market paced by virtual time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httptools
 
 from lemon_trader.core.units import US_PER_S
+from lemon_trader.market.acts import Act
+from lemon_trader.sandbox.app import Response
 from lemon_trader.sandbox.world import World
 
 REST = "http://exchange.test"
 STREAM = "ws://exchange.test"
+
+Before = Callable[[str, str, bytes], Response | None]
+After = Callable[[str, str, Response], Response]
+Frame = Callable[[bytes], list[bytes]]
 
 
 class Edge:
@@ -21,6 +27,10 @@ class Edge:
         doubles: so many of the next orders reach the exchange twice, as behind a proxy that sends again.
         breaks: whether the connection breaks where a fault leaves a request without an answer.
         second_answer: of such an order the second answer comes back, not the first.
+        held_us: so long a POST waits on the network before it reaches the edge.
+        before: asked with (method, path, body) of each request; what one of them answers, the exchange never sees.
+        after: may change an answer on its way back: (method, path, answer).
+        frames: may change, repeat or withhold a frame of a stream on its way.
     """
 
     def __init__(self, world: World, clock: Callable[[], int]) -> None:
@@ -31,22 +41,60 @@ class Edge:
         self.breaks: Callable[[], bool] = lambda: False
         self.second_answer = False
         self.on_request: list[Callable[[str, str, bytes, int, bytes], None]] = []
-        self._next = next(world.source, None)
+        self.held_us = 0
+        self.before: list[Before] = []
+        self.after: list[After] = []
+        self.frames: list[Frame] = []
+        self._source: Iterator[Act] = world.source
+        self._next = next(self._source, None)
         self._ends: list[Any] = []
+        self._streams: list[StreamSide] = []
 
     def serve(self, env: Any) -> None:
         env.serve_wire(REST, lambda end: HttpSide(self, end, env))
         env.serve_feed(STREAM, lambda end: StreamSide(self, end))
+
+    def follow(self, source: Iterator[Act]) -> None:
+        """From now on this is what the outside world does."""
+        self._source = source
+        self._next = next(source, None)
 
     def advance(self) -> int:
         """Let the market live up to now; the number of acts."""
         now, done = self.clock(), 0
         while self._next is not None and self._next.at_us <= now:
             self.world.app.act(self._next)
-            self._next = next(self.world.source, None)
+            self._next = next(self._source, None)
             done += 1
         self.world.app.advance(now)
         return done
+
+    def handle(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+        """One request through whatever lies between the program and the exchange."""
+        path = target.split("?", maxsplit=1)[0]
+        for meddle in self.before:
+            answer = meddle(method, path, body)
+            if answer is not None:
+                return answer
+        answer = self.world.app.handle(method, target, headers, body, self.clock())
+        if method == "POST" and self.doubles:
+            self.doubles -= 1
+            second = self.world.app.handle(method, target, headers, body, self.clock())
+            answer = second if self.second_answer else answer
+        for twist in self.after:
+            answer = twist(method, path, answer)
+        return answer
+
+    def say(self, payload: bytes) -> None:
+        """Somebody puts a frame into every stream."""
+        for stream in self._streams:
+            stream.send(payload)
+
+    def end_streams(self) -> None:
+        """The exchange takes leave of every stream."""
+        for stream in list(self._streams):
+            stream.end.close(1001, "going away")
+            stream.on_closed(1001, "")
 
     def cut_all(self) -> None:
         """Every connection breaks at once."""
@@ -94,12 +142,15 @@ class HttpSide:
             return
         method, path, body, headers = self._parser.get_method().decode(), self._url.decode(), self._body, self._headers
         self._begin()
+        if method == "POST" and self._edge.held_us:
+            held_us, self._edge.held_us = self._edge.held_us, 0
+            self._env.loop.call_later(held_us / US_PER_S, self._arrived, method, path, headers, body)
+        else:
+            self._arrived(method, path, headers, body)
+
+    def _arrived(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         self._edge.advance()
-        answer = self._edge.world.app.handle(method, path, headers, body, self._edge.clock())
-        if method == "POST" and self._edge.doubles:
-            self._edge.doubles -= 1
-            second = self._edge.world.app.handle(method, path, headers, body, self._edge.clock())
-            answer = second if self._edge.second_answer else answer
+        answer = self._edge.handle(method, path, headers, body)
         for listen in self._edge.on_request:
             listen(method, path, body, 0 if answer.is_lost else answer.status, answer.body)
         if answer.is_lost:
@@ -121,9 +172,18 @@ class StreamSide:
     """The server's end of one stream connection."""
 
     def __init__(self, edge: Edge, end: Any) -> None:
-        self._edge = edge
-        self._session = edge.world.app.open_stream(end.send, end.close)
+        self._edge, self.end = edge, end
+        self._session = edge.world.app.open_stream(self.send, end.close)
+        edge._streams.append(self)
         edge.hold(end)
+
+    def send(self, payload: bytes) -> None:
+        """A frame leaves, through whatever lies between."""
+        payloads = [payload]
+        for twist in self._edge.frames:
+            payloads = [sent for one in payloads for sent in twist(one)]
+        for sent in payloads:
+            self.end.send(sent)
 
     def on_messages(self, payloads: list[bytes]) -> None:
         if not self._edge.down:
@@ -133,3 +193,5 @@ class StreamSide:
 
     def on_closed(self, code: int, reason: str) -> None:
         self._session.gone()
+        if self in self._edge._streams:
+            self._edge._streams.remove(self)
