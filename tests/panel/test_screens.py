@@ -61,19 +61,25 @@ def strip_of(panel, row):
     return list(panel.app.screen._compositor.render_strips()[row])
 
 
-def test_without_colour_every_difference_is_still_there(tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
+def colours(panel):
+    """Every colour on the screen besides the terminal's own two."""
+    styles = [s.style for n in range(SMALL[1]) for s in strip_of(panel, n) if s.style is not None]
+    return {c.name for style in styles for c in (style.color, style.bgcolor) if c is not None and not c.is_default}
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["colour", "NO_COLOR"])
+def test_without_colour_every_difference_is_still_there(tmp_path, monkeypatch, wanted):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not wanted:
+        monkeypatch.setenv("NO_COLOR", "1")
 
     async def scenario(panel):
-        colours = {
-            (s.style.color and s.style.color.triplet, s.style.bgcolor and s.style.bgcolor.triplet)
-            for n in range(SMALL[1])
-            for s in strip_of(panel, n)
-            if s.style is not None
-        }
-        assert all(c is None or c[0] == c[1] == c[2] for pair in colours for c in pair), "grey only"
-        assert "Running" in panel.text()
+        await panel.pilot.press(":", *"kil")
+        await panel.settle()
+        assert bool(colours(panel)) is wanted
         assert any(s.style.reverse for s in strip_of(panel, 0) if s.style and "SANDBOX" in s.text), "the mode stands out by itself"
+        assert any(s.style.reverse for s in strip_of(panel, SMALL[1] - 2) if s.style), "the cursor can be seen"
+        assert "Running" in panel.text()
         assert "sell" in panel.text(), "sides are words"
 
     drive(tmp_path, scenario, shown=picture())

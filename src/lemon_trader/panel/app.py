@@ -107,6 +107,8 @@ class Panel(App[None]):
     .small #small { display: block; }
     #colon { width: 2; height: 1; }
     #command { width: 1fr; height: 1; border: none; padding: 0; background: transparent; }
+    #command > .input--cursor { color: ansi_default; background: ansi_default; text-style: reverse; }
+    #command > .input--suggestion { color: ansi_default; text-style: dim; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon,slash", "command", show=False, priority=True),
@@ -119,7 +121,7 @@ class Panel(App[None]):
 
     def __init__(self, desk: Desk, settings: PanelSettings, declarations: Declarations, *, alone: bool = True) -> None:
         """Nothing is asked yet. `alone`: no other panel looks at the same records."""
-        super().__init__()
+        super().__init__(ansi_color=True)  # from the first moment: only then NO_COLOR takes colours away without painting black on black
         self.scene = Scene(settings, mode=desk.asked)
         self.commands = Commands(self.scene, desk, declarations, self)
         self._desk = desk
