@@ -6,6 +6,7 @@ import json
 import pytest
 from tests.panel.kit import FakeDesk, Launched, opened, order, picture, settings_in
 
+from lemon_trader.messages.catalogue import say
 from lemon_trader.panel.commands import COMMANDS, NAMES
 from lemon_trader.panel.desk import Said
 from lemon_trader.panel.settings import FILE
@@ -135,7 +136,7 @@ def test_resume_shows_the_reason_the_figures_and_what_would_be_placed(tmp_path):
     async def scenario(panel):
         await panel.type("resume")
         text = panel.text()
-        assert "DAILY_LOSS" in text
+        assert say("latch.DAILY_LOSS", figures="-") in text
         assert "-41.5" in text
         assert "149.37" in text
 
