@@ -1,10 +1,12 @@
 """Settings of the exchange alone and of the demo: neither knows of keys, modes or accounts."""
 
+from pathlib import Path
 from typing import Final, cast
 
 from lemon_trader.config.general import HOUSE, MARKET
 from lemon_trader.config.model import read
 from lemon_trader.config.resolve import Request, market_settings
+from lemon_trader.config.sandbox_accounts import balances_of, read_accounts
 from lemon_trader.config.settings import DemoSettings, SandboxSettings
 from lemon_trader.config.sources import Layers
 from lemon_trader.strategies.parameter import Parameter, Value
@@ -15,6 +17,11 @@ _HOUSE: Final = {p.name: p for p in HOUSE}
 SANDBOX_ONLY: Final = (
     Parameter("port", "--port", "int", "0", "help.port", low="0", high="65535"),
     Parameter("signatures", "--signatures", "choice", SIGNATURES[0], "help.signatures", choices=SIGNATURES),
+    Parameter("accounts", "--accounts", "int", "2", "help.accounts", low="0", high="1000"),
+    Parameter("balance", "--balance", "text", "USDC=10000,SOL=20,BTC=0.1,ETH=2", "help.balance"),
+    Parameter("accounts_file", "--accounts-file", "text", None, "help.accounts-file"),
+    Parameter("state", "--state", "text", None, "help.state"),
+    Parameter("admin_port", "--admin-port", "int", "0", "help.admin-port", low="0", high="65535"),
 )
 SANDBOX_PARAMETERS: Final = (*SANDBOX_ONLY, *MARKET, _HOUSE["lang"], _HOUSE["json"])
 DEMO_PARAMETERS: Final = (*MARKET, _HOUSE["lang"], _HOUSE["json"])
@@ -23,10 +30,17 @@ DEMO_PARAMETERS: Final = (*MARKET, _HOUSE["lang"], _HOUSE["json"])
 def resolve_sandbox(request: Request) -> SandboxSettings:
     """The exchange's settings, from flags, environment and defaults. Raises BadSetting."""
     values = _values("sandbox", SANDBOX_PARAMETERS, request)
+    balances = balances_of(str(values["balance"]), "--balance")
+    signatures, file, state = str(values["signatures"]), values["accounts_file"], values["state"]
     return SandboxSettings(
         port=cast("int", values["port"]),
         market=market_settings(values),
-        signatures=str(values["signatures"]),
+        signatures=signatures,
+        accounts=cast("int", values["accounts"]),
+        balances=balances,
+        own=() if file is None else read_accounts(Path(str(file)), signatures, balances),
+        state=None if state is None else Path(str(state)),
+        admin_port=cast("int", values["admin_port"]),
         lang=str(values["lang"] or request.lang),
         json=bool(values["json"]),
     )

@@ -211,6 +211,22 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """An account of the exchange alone whose keys somebody chose.
+
+    Attributes:
+        api_key: ED25519 public key, base64; with HMAC-SHA256 any name.
+        secret: of HMAC-SHA256; "" with ED25519, where the public key is enough.
+        balances: decimal text by asset.
+    """
+
+    name: str
+    api_key: str
+    secret: str
+    balances: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSettings:
     """The exchange alone: what `run_sandbox` gets.
 
@@ -218,12 +234,22 @@ class SandboxSettings:
         port: of loopback, where it listens; 0 = any free one.
         market: what its market is made of.
         signatures: `ed25519`, as the exchange expects, or `hmac-sha256`.
+        accounts: how many demo accounts there are.
+        balances: of each demo account, and of an own one that names none, decimal text by asset.
+        own: accounts with keys of the user's.
+        state: file in which accounts, orders and histories outlive the process; None = they end with it.
+        admin_port: of loopback, where the operator's door and the status page are; 0 = any free one.
         json: one JSON line with addresses and demo accounts when ready.
     """
 
     port: int = 0
     market: MarketSettings = field(default_factory=MarketSettings)
     signatures: str = "ed25519"
+    accounts: int = 2
+    balances: Mapping[str, str] = field(default_factory=dict)
+    own: tuple[OwnAccount, ...] = ()
+    state: Path | None = None
+    admin_port: int = 0
     lang: str = "en"
     json: bool = False
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.values import nearest
@@ -97,18 +97,7 @@ def read_file(path: Path) -> SettingsFile:
     Raises:
         BadSetting: not readable, not TOML (with the line), holding keys, or of another shape.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise BadSetting("file.unreadable", file=path, reason=error.strerror or type(error).__name__) from error
-    if len(raw) > FILE_BYTES_MAX:
-        raise BadSetting("file.too-large", file=path, bytes=FILE_BYTES_MAX)
-    try:
-        text = raw.decode("utf-8-sig")
-        top = tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadSetting("file.not-toml", file=path, reason=str(error)[:200]) from error
+    text, top = read_toml(path)
     version = top.pop("version", FILE_VERSION)
     if version != FILE_VERSION or isinstance(version, bool):
         raise BadSetting("file.other-version", file=path, found=str(version)[:20], known=FILE_VERSION)
@@ -120,6 +109,22 @@ def read_file(path: Path) -> SettingsFile:
             if word.lower() in KEY_WORDS:
                 raise BadSetting("file.holds-keys", file=path, name=word)
     return SettingsFile(path, top, tuple(pairs), key_lines(text))
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """(text, tables) of a TOML file that a person wrote; decimal numbers stay decimal. Raises BadSetting."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise BadSetting("file.unreadable", file=path, reason=error.strerror or type(error).__name__) from error
+    if len(raw) > FILE_BYTES_MAX:
+        raise BadSetting("file.too-large", file=path, bytes=FILE_BYTES_MAX)
+    try:
+        text = raw.decode("utf-8-sig")
+        return text, tomllib.loads(text, parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSetting("file.not-toml", file=path, reason=str(error)[:200]) from error
 
 
 def key_lines(text: str) -> dict[tuple[int, str], int]:

@@ -4,30 +4,45 @@ import asyncio
 import signal
 from contextlib import suppress
 
+from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import Face, SandboxSettings
 from lemon_trader.core.units import PPM
 from lemon_trader.run.trading import OK, carry
+from lemon_trader.sandbox.accounts import demo_accounts, own_account
 from lemon_trader.sandbox.server import ServerOptions, start_sandbox
 from lemon_trader.sandbox.world import WorldOptions
 
 
 def run_sandbox(settings: SandboxSettings, face: Face) -> int:
     """Serve until a signal; the exit code."""
-    return carry(_serve(settings, face), face)
+    world = world_of(settings)
+    return carry(_serve(settings, world, face), face)
 
 
-async def _serve(settings: SandboxSettings, face: Face) -> int:
-    world = WorldOptions(
-        market=settings.market.source, seed=settings.market.seed,
-        scheme="hmac-sha256" if settings.signatures == "hmac-sha256" else "ed25519",
+def world_of(settings: SandboxSettings) -> WorldOptions:
+    """What kind of sandbox these settings ask for. Raises BadSetting when an own account has a demo account's name."""
+    demo = {account.name for account in demo_accounts(settings.market.seed, settings.accounts, {})}
+    clash = next((account.name for account in settings.own if account.name in demo), None)
+    if clash is not None:
+        raise BadSetting("sandbox.accounts-clash", name=clash)
+    own = [own_account(a.name, a.api_key, a.secret, a.balances, settings.signatures) for a in settings.own]
+    return WorldOptions(
+        market=settings.market.source, seed=settings.market.seed, scheme=settings.signatures, accounts=settings.accounts,
+        balances=settings.balances, own=own,
     )  # fmt: skip
+
+
+async def _serve(settings: SandboxSettings, world: WorldOptions, face: Face) -> int:
     running = await start_sandbox(ServerOptions(world=world, port=settings.port, speed_ppm=int(settings.market.speed * PPM)))
     if settings.json:
         print(running.readiness(), flush=True)  # noqa: T201  one line that programs wait for
     else:
         face.say("sandbox.ready", rest_url=running.rest_url, ws_url=running.ws_url)
         for account in running.accounts:
-            face.say("sandbox.account", name=account.name, api_key=account.api_key, secret=account.secret)
+            if account.is_own:
+                face.say("sandbox.own-account", name=account.name, api_key=account.api_key)
+            else:
+                face.say("sandbox.account", name=account.name, api_key=account.api_key, secret=account.secret)
         face.say("sandbox.how_to_end")
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

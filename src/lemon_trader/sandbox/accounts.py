@@ -21,13 +21,21 @@ class Verifier(Protocol):
 
 
 class DemoAccount(msgspec.Struct, frozen=True):
-    """One customer. `balances`: atoms by asset. `scheme`: how its requests are signed, ED25519 or HMAC_SHA256."""
+    """One customer.
+
+    Attributes:
+        secret: what its user signs with; of an own account only what the exchange needs: "" with ED25519.
+        balances: atoms by asset.
+        scheme: how its requests are signed, ED25519 or HMAC_SHA256.
+        is_own: its keys are the user's and not made from a seed: they are never shown.
+    """
 
     name: str
     api_key: str
     secret: str
     balances: dict[str, int]
     scheme: str = ED25519
+    is_own: bool = False
 
     def verifier(self) -> Verifier:
         """Who checks this account's signatures."""
@@ -44,6 +52,11 @@ def demo_accounts(seed: int, count: int = 2, balances: Mapping[str, str] = BALAN
     """
     held = {asset: atoms(text) for asset, text in balances.items()}
     return [_account(seed, number, dict(held), scheme) for number in range(1, count + 1)]
+
+
+def own_account(name: str, api_key: str, secret: str, balances: Mapping[str, str], scheme: str) -> DemoAccount:
+    """An account with keys that somebody brought. Raises GateError for a balance that is not a number."""
+    return DemoAccount(name, api_key, secret, {asset: atoms(text) for asset, text in balances.items()}, scheme, is_own=True)
 
 
 def by_key(accounts: Sequence[DemoAccount]) -> dict[str, DemoAccount]:

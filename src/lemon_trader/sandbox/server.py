@@ -96,10 +96,10 @@ class RunningSandbox:
         """Where streams connect."""
         return f"ws://{HOST}:{self.port}/"
 
-    def readiness(self) -> str:
-        """One line of JSON that says where it listens and which demo keys it knows."""
-        accounts = [{"api_key": account.api_key, "secret": account.secret} for account in self.accounts]
-        return json.dumps({"rest_url": self.rest_url, "ws_url": self.ws_url, "accounts": accounts})
+    def readiness(self, **more: str) -> str:
+        """One line of JSON that says where it listens and which keys it knows; secrets are those of demo accounts alone."""
+        accounts = [{"api_key": account.api_key} | ({} if account.is_own else {"secret": account.secret}) for account in self.accounts]
+        return json.dumps({"rest_url": self.rest_url, "ws_url": self.ws_url, "accounts": accounts, **more})
 
     async def listen(self, port: int) -> None:
         """Open the port. Raises PortInUse."""

@@ -40,6 +40,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
         activity_pct: how busy synthetic markets are; 100 = usual.
         accounts: how many demo accounts.
         balances: of each of them, decimal text by asset.
+        own: accounts with keys of the user's, besides.
         scheme: how their requests are signed.
     """
 
@@ -52,6 +53,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
     activity_pct: int = 100
     accounts: int = 2
     balances: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(BALANCES))
+    own: Sequence[DemoAccount] = ()
     scheme: str = ED25519
     rules: Rules = msgspec.field(default_factory=sandbox_rules)
     switches: Switches = msgspec.field(default_factory=Switches)
@@ -75,7 +77,7 @@ def make_world(options: WorldOptions, start_us: int, *, faults: Faults | None = 
         GateError: a balance that is not a number.
     """
     source = _source(options, start_us)
-    accounts = demo_accounts(options.seed, options.accounts, options.balances, options.scheme)
+    accounts = [*demo_accounts(options.seed, options.accounts, options.balances, options.scheme), *options.own]
     markets = list(source.instruments.values())
     exchange = Exchange(markets, options.rules, terms_of(markets))
     exchange.advance(start_us)
