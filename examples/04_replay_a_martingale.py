@@ -6,12 +6,13 @@ The script dips, recovers, and then falls through the whole ladder and its stop.
 the same facts lead to the same decisions as they would live.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from lemon_trader.config.settings import PairSettings
 from lemon_trader.core.events import AnyEvent, IdsReserved
-from lemon_trader.core.instrument import atoms_text
-from lemon_trader.core.state import IDS_BLOCK, AccountState
+from lemon_trader.core.instrument import Instrument, atoms_text
+from lemon_trader.core.state import IDS_BLOCK, AccountState, Recorded
 from lemon_trader.core.units import ATOMS_PER_UNIT, ROLE_NAMES, US_PER_S, side_name
 from lemon_trader.engine.startup import bind
 from lemon_trader.engine.turn import Engine
@@ -39,6 +40,13 @@ class Journal:
         """Nothing to keep."""
 
 
+def show(fills: Sequence[Recorded], market: Instrument) -> None:
+    for f in fills:
+        at_s = (f.fill.ts_us - START_US) // US_PER_S
+        what = f"{ROLE_NAMES[f.role]:<5}  {side_name(f.fill.side):<4}"
+        print(f"{at_s:>3} s  {what}  {market.qty_text(f.fill.qty_lots):>5} at {market.price_text(f.fill.price_ticks)}")
+
+
 def main() -> None:
     market = default_instrument(SYMBOL)
     exchange = Exchange([market], Rules())
@@ -55,13 +63,7 @@ def main() -> None:
     values = default_values("martingale", entry_wait=5, cooldown=5, pause_after_stop=600)
     bind(state, make_plan(PairSettings("martingale", SYMBOL, values, budget=Decimal(400)), state, market, FUNDS))
     engine.deciding = True
-    engine.on_fact = lambda _number, _event, fills: [
-        print(
-            f"{(f.fill.ts_us - START_US) // US_PER_S:>3} s  {ROLE_NAMES[f.role]:<5}  {side_name(f.fill.side):<4}  "
-            f"{market.qty_text(f.fill.qty_lots):>5} at {market.price_text(f.fill.price_ticks)}"
-        )
-        for f in fills
-    ]
+    engine.on_fact = lambda _number, _event, fills: show(fills, market)
     play(play_scenario(SCENARIOS["demo"], market, start_us=START_US), venue, engine.turn, [SYMBOL])
     print(f"net {atoms_text(m.ledger.net_atoms(m.reference_ticks()))}, of it fees {atoms_text(-m.ledger.fees_atoms)}")
 
