@@ -189,11 +189,14 @@ def without_id(command: Command) -> tuple[Any, ...]:
 
 
 def books_of_exchange(exchange: Exchange, name: str, instrument: Instrument) -> dict[str, int]:
-    """Position and cash that the exchange's own rows of fills and funding add up to, atoms; and what it says of the position itself."""
+    """Position and cash flow that the exchange's own rows of fills and funding add up to, atoms.
+
+    Of a perpetual what was paid and received, not the profit as it was split at each fill: fills that are told late are split otherwise.
+    """
     account = exchange.accounts[name]
     fills = [f for f in account.fills if f.symbol == instrument.symbol]
     base = sum(f.side * f.lots for f in fills) * instrument.lot_atoms - sum(f.fee_atoms for f in fills if f.fee_asset == instrument.base)
-    cash = sum(f.realised_atoms if instrument.is_perp else -f.side * f.quote_atoms for f in fills)
+    cash = sum(-f.side * f.quote_atoms for f in fills)
     cash -= sum(f.fee_atoms for f in fills if f.fee_asset == instrument.quote)
     cash += sum(f.amount_atoms for f in account.funding if f.symbol == instrument.symbol)
     return {"base": base, "cash": cash}
@@ -201,7 +204,8 @@ def books_of_exchange(exchange: Exchange, name: str, instrument: Instrument) -> 
 
 def books_of_bot(market: Any) -> dict[str, int]:
     """The same of the program's ledger."""
-    return {"base": market.ledger.base_atoms, "cash": market.ledger.cash_atoms}
+    ledger = market.ledger
+    return {"base": ledger.base_atoms, "cash": ledger.flow_atoms() if market.instrument.is_perp else ledger.cash_atoms}
 
 
 def resting_buys_atoms(exchange: Exchange, name: str, instrument: Instrument) -> int:

@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tests.replay_rig import books_of_bot
+
 from lemon_trader.config.settings import SANDBOX, LimitSettings, PairSettings, RunSettings
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.units import PPM, ROLE_NAMES, STATE_NAMES, US_PER_S
@@ -98,7 +100,7 @@ def _books(session: Session) -> dict[str, Any]:
     """Position, cash and net result of each market, and what lives there by the program's own word."""
     markets = session.state.markets
     return {
-        "books": {symbol: {"base": m.ledger.base_atoms, "cash": m.ledger.cash_atoms} for symbol, m in markets.items()},
+        "books": {symbol: books_of_bot(m) for symbol, m in markets.items()},
         "net": {s: atoms_text(m.ledger.realised_atoms - m.ledger.fees_atoms + m.ledger.funding_atoms) for s, m in markets.items()},
         "live": [(o.order_id, ROLE_NAMES[o.role], STATE_NAMES[o.state]) for m in markets.values() for o in m.orders.live],
     }
