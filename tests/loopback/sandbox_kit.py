@@ -3,14 +3,18 @@
 import base64
 import json
 
+from msgspec.structs import replace
 from nacl.signing import SigningKey
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.market.acts import Level, Reference
+from lemon_trader.matching.rules import STATED
+from lemon_trader.sandbox.terms import sandbox_rules
 from lemon_trader.sandbox.world import EMPTY, WorldOptions, make_world
 
 START_US = 1_790_000_000_000_000
 SPOT, PERP = "SOL_USDC", "SOL_USDC_PERP"
+STATED_MARKS = replace(sandbox_rules(), mark_rule=STATED)  # a test says where the mark is, instead of waiting for an average
 INSTRUCTIONS = {
     ("GET", "/api/v1/account"): "accountQuery",
     ("PATCH", "/api/v1/account"): "accountUpdate",
@@ -97,9 +101,10 @@ class Client:
 
 
 class Sandbox:
-    """An application over empty books, whose time and outside world the test moves."""
+    """An application over empty books, whose time, outside world and marks the test moves."""
 
     def __init__(self, **options):
+        options.setdefault("rules", STATED_MARKS)
         self.world = make_world(WorldOptions(market=EMPTY, **options), START_US)
         self.app = self.world.app
         self.now_us = START_US

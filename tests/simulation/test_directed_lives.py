@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, Killed, S, Stage, has_trigger, play
 from tests.simulation.exchange import REST, STREAM
 
@@ -13,6 +14,7 @@ from lemon_trader.core.reconcile import ADOPTED_SLOT
 from lemon_trader.core.units import BUY, CANCELLED, HALTED, PROVEN_ABSENT, REJECTED, SELL, TRIGGER, UNKNOWN
 from lemon_trader.engine.startup import StartRefused
 from lemon_trader.matching.orders import NewOrder
+from lemon_trader.matching.rules import STATED
 from lemon_trader.run.session import Session
 from lemon_trader.sandbox.faults import Kind
 
@@ -33,6 +35,7 @@ def test_F26_a_stop_that_fires_while_the_program_is_down_is_found_with_its_child
         await s.holding()
         (armed,) = s.triggers
         s.life.die(power=False)
+        s.exchange.rules = replace(s.exchange.rules, mark_rule=STATED)  # the mark dips to the tick, which an average never would
         s.exchange.set_reference(s.symbol, armed.trigger_ticks - 1, armed.trigger_ticks - 1, 0, s.now_us)
         assert s.held_lots() == 0, "it has fired and sold"
         await s.wait(3)

@@ -8,7 +8,7 @@ from typing import Final
 
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import ATOMS_PER_UNIT
-from lemon_trader.matching.rules import Loan, Rules, Terms
+from lemon_trader.matching.rules import COMPUTED, Loan, Rules, Terms
 
 _UNIT: Final = ATOMS_PER_UNIT
 _FACTORS_PPB: Final[Mapping[str, tuple[int, int]]] = {"SOL": (60_000, 36_000), "BTC": (30_000, 18_000), "ETH": (93_500, 56_100)}
@@ -29,5 +29,5 @@ def terms_of(markets: Sequence[Instrument]) -> dict[str, Terms]:
 
 
 def sandbox_rules() -> Rules:
-    """The exchange's switches as the sandbox has them: lending pools. Its markets bring marks of their own, made by the same rule."""
-    return Rules(loans=LOANS)
+    """The exchange's switches as the sandbox has them: lending pools, and marks made from its own books and the index."""
+    return Rules(loans=LOANS, mark_rule=COMPUTED)
