@@ -209,6 +209,18 @@ def _act_groups() -> Sequence[Group]:
     return act_groups()
 
 
+def _record(typed: Typed) -> int:
+    from lemon_trader.cli.record import record
+
+    return record(typed)
+
+
+def _tape_groups() -> Sequence[Group]:
+    from lemon_trader.cli.record import record_groups
+
+    return record_groups()
+
+
 def _menu(typed: Typed) -> int:
     from lemon_trader.cli.menu import menu
 
@@ -297,7 +309,7 @@ COMMANDS: Final = {
         Command("backtest", _RESEARCH, "", _bare, None),
         Command("sweep", _RESEARCH, "", _bare, None),
         Command("data", _RESEARCH, "", _bare, None),
-        Command("record", _RESEARCH, "", _bare, None),
+        Command("record", _RESEARCH, "", _tape_groups, _record),
         Command("report parity", _RESEARCH, "", _bare, None),
         Command("config show", _CARE, _PAIRS, trading_groups, _config("show")),
         Command("config schema", _CARE, "", _bare, _config("schema")),

@@ -110,6 +110,16 @@ class Replica:
                 true.pop(ticks, None)
             self._doubtful.add((side, ticks))
 
+    def replace(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Take in a whole book; what it does not name is gone. Nothing is shown yet."""
+        whole = {(side, price): lots for side, price, lots in rows if lots}
+        gone = [(side, price, 0) for side, levels in self._fine.items() for price in levels if (side, price) not in whole]
+        self.record([*gone, *((side, price, lots) for (side, price), lots in whole.items())])
+
+    def shown(self, at_us: int) -> list[Act]:
+        """Everything that is shown, as acts for an exchange that has seen none of it."""
+        return [Level(at_us, self._symbol, side, t, lots) for side, levels in self._shown.items() for t, lots in levels.items()]
+
     def show(self, at_us: int) -> list[Act]:
         """Make the shown book the recorded one. What goes goes first, so that the book is never crossed on the way."""
         gone: list[Act] = []

@@ -4,6 +4,8 @@ Known recordings stand in a table, because a file does not say in which unit its
 Any other file with bars or trades in it can be played as a market that the user names. This is the one place that reads recordings.
 """
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import US_PER_S
-from lemon_trader.market import columns
+from lemon_trader.market import columns, tape
 from lemon_trader.market.acts import Act, Source
 from lemon_trader.market.bars import Bars, play_bars
 from lemon_trader.market.columns import Ints, Part, Table
@@ -96,7 +98,8 @@ def open_recording(
     """A recording as a market.
 
     Args:
-        path: a .parquet, .feather or .csv file of bars, of trades, or of an order book (whose trades are taken from the file beside it).
+        path: a .parquet, .feather or .csv file of bars, of trades, or of an order book (whose trades are taken from the file beside it);
+            or a .jsonl or .jsonl.gz tape of the exchange's own frames, with all its parts.
         symbol: play it as this market; needed for a file that is not in the table, and preferred to the table's market.
         start: leave out what is older, µs UTC, in the recording's own time.
         limit: play at most this many bars, trades or batches of the book.
@@ -109,6 +112,10 @@ def open_recording(
     """
     path = Path(path)
     _refuse_inverse(path)
+    if limit is not None and limit < 1:
+        raise RecordingError(f"a limit of {limit} rows leaves nothing to play; it must be 1 or more")
+    if path.name.endswith(tape.SUFFIXES):
+        return tape.play_tape(_tape_lines(path), path.name, symbol=symbol, start=start, limit=limit, shift_to_us=shift_to_us)
     table = _read(path)
     opener = _opener(path, table)
     play = _played(path, symbol)
@@ -116,9 +123,30 @@ def open_recording(
         instrument = default_instrument(play.symbol)
     except UnknownMarket as error:
         raise RecordingError(str(error)) from None
-    if limit is not None and limit < 1:
-        raise RecordingError(f"a limit of {limit} rows leaves nothing to play; it must be 1 or more")
     return opener(_Wanted(path, play, instrument, Part(start, limit, shift_to_us), seed, reference_us), table)
+
+
+def _tape_lines(path: Path) -> Iterator[bytes]:
+    """The whole lines of a tape, part after part; a part that was cut off ends where it can be read no more. Raises RecordingError."""
+    opened = path
+    while True:
+        if not opened.is_file():
+            raise RecordingError(f"there is no recording {opened}; check the path")
+        last = b""
+        with gzip.open(opened) if opened.suffix == ".gz" else opened.open("rb") as file:
+            try:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        last = line
+                        yield line
+            except (EOFError, zlib.error):
+                return
+            except OSError as error:
+                raise RecordingError(f"{opened.name} cannot be read ({str(error)[:120]}); fetch it again") from None
+        name = tape.next_part(last)
+        if not name or Path(name).name != name:
+            return
+        opened = path.with_name(name)
 
 
 def _opener(path: Path, table: Table) -> "Callable[[_Wanted, Table], Source]":
@@ -174,7 +202,7 @@ def _read(path: Path) -> Table:
     if not path.is_file():
         raise RecordingError(f"there is no recording {path}; check the path")
     if path.suffix not in SUFFIXES:
-        raise RecordingError(f"{path.name} is not a recording this program reads; it reads {', '.join(SUFFIXES)}")
+        raise RecordingError(f"{path.name} is not a recording this program reads; it reads {', '.join((*SUFFIXES, *tape.SUFFIXES))}")
     try:
         if path.suffix == ".parquet":
             table = parquet.read_table(path)
