@@ -26,6 +26,7 @@ from lemon_trader.strategies.martingale_records import MANUAL, MARKET, Martingal
 from lemon_trader.strategies.parameter import Market
 
 FALLS_PPM: Final = (200_000, 400_000, 600_000)
+STOP_ROUNDINGS: Final = 2  # ticks: stop and slippage are rounded once each, and an entry below the worst one may be rounded worse
 
 
 class LayerLine(msgspec.Struct, frozen=True):
@@ -192,6 +193,8 @@ def ladder_sheet(params: MartingaleParams, market: Market, budget_atoms: int, eq
         stop_ticks = stop_loss_ticks(average, stop_ppm, lot_worth, params.side)
         spent_worst += layer_ticks(most, params.depth_ppm[layer], params.side) * lots * lot_worth
         sold_ticks = _given_up_ticks(params, instrument.is_perp, spent_worst, lots_held, lot_worth, stop_ppm)
+        if most != anchor:
+            sold_ticks = max(sold_ticks - params.side * STOP_ROUNDINGS, 1)
         liquidation = _liquidation(market, spent, lots_held, equity, params.side)
         lines.append(
             LayerLine(
