@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as draw
 from tests.matching.worlds import PERP, SPOT, UNIT, T, limit, perp, spot
 
@@ -50,7 +50,14 @@ def bought(exchange: Exchange, symbol: str, prices: list[int], lots: list[int], 
             exchange.outside_take(symbol, SELL, size, price, T)
 
 
+COARSE = {  # a grid of half a per mille: an entry under the worst one is rounded worse
+    "layers": 4, "step_pct": Decimal(2), "multiplier": Decimal(1), "stop_by_layer": False, "stop_loss_pct": Decimal(6), "entry": "market",
+    "stop_slippage_pct": Decimal("0.1"), "protect_beyond_pct": Decimal("0.5"),
+}  # fmt: skip
+
+
 @settings(max_examples=60, deadline=None)
+@example(values=COARSE, symbol=SPOT, price=2_000, chase_ppm=0)
 @given(values=ladders, symbol=draw.sampled_from([SPOT, PERP]), price=draw.integers(2_000, 60_000), chase_ppm=draw.integers(0, PPM))
 def test_a_stop_without_a_gap_never_loses_more_than_the_sheet_says(values, symbol: str, price: int, chase_ppm: int):
     market = market_of(symbol, price)

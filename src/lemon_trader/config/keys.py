@@ -1,7 +1,8 @@
 """The account's keys: read only for a live start, checked for form, never shown.
 
 `keys_for_live` is the one caller of `read_dotenv`. It is called where the mode is live: for a run, for `doctor` and the menu, for looks and
-acts that name live, and by `init` for keys that were just typed. No other mode can open `.env`; a test holds a file there that nobody may open.
+acts that name live, and by `init` for keys that were just typed. No other mode can open `.env`; a test holds a file there that nobody may
+open.
 """
 
 import base64
