@@ -170,7 +170,7 @@ def test_funding_is_paid_by_the_hour_at_the_public_rate():
 def test_a_position_that_its_account_cannot_carry_is_closed_by_the_exchange():
     m = Market(PERP)
     m.exchange.accounts[NAME]._totals["USDC"] = 2 * 10**9  # 2 USDC carry a position of 5 at the initial margin
-    m.exchange._clearing._deposits["USDC"] -= 9_998 * 10**9
+    m.exchange._clearing.deposits["USDC"] -= 9_998 * 10**9
     m.place(BUY, 5, 10_100)
     m.see(MarkPrice(T, T, PERP, 6_000, 6_000, 0, 0))
     account = m.exchange.accounts[NAME]

@@ -41,6 +41,7 @@ class Clearing:
 
     Attributes:
         outside, fees, funding, insurance, interest: counter-accounts, atoms by asset; all but `fees` may be negative.
+        deposits: what was ever brought in, atoms by asset.
         loan_wishes: (account, asset) of proceeds that shall repay or be lent, with the bits that say so.
         stale: balances (account, asset) that changed and were not published yet.
         bracketed: orders that bring triggers along and have filled since somebody looked.
@@ -58,11 +59,11 @@ class Clearing:
         self.settled = 0  # settlements so far
         self.unsettled: dict[str, None] = {}
         self.bracketed: dict[int, OrderState] = {}
-        self._deposits: dict[str, int] = {}
+        self.deposits: dict[str, int] = {}
         self._rules = rules
         self._effects = effects
         self._listings = listings
-        self._next_position_id = rules.first_position_id
+        self.next_position_id = rules.first_position_id
         self.stale: dict[tuple[str, str], None] = {}
 
     def open_account(self, name: str, balances: Mapping[str, int]) -> Account:
@@ -74,13 +75,17 @@ class Clearing:
             raise ValueError(f"account {name!r} would start with a negative balance of {below[0]}; give 0 or more")
         account = self.accounts[name] = Account(name, balances, self._rules)
         for asset, atoms in balances.items():
-            _move(self._deposits, asset, atoms)
+            _move(self.deposits, asset, atoms)
         return account
 
     def deposit(self, account: Account, asset: str, atoms: int) -> None:
         """Bring `atoms` in from nowhere in the exchange (< 0: take out)."""
         self.credit(account, asset, atoms)
-        _move(self._deposits, asset, atoms)
+        _move(self.deposits, asset, atoms)
+
+    def bring(self, asset: str, atoms: int) -> None:
+        """`atoms` that are counted somewhere else than in a balance came from nowhere in the exchange."""
+        _move(self.deposits, asset, atoms)
 
     def restore_position(self, account: Account, listing: Listing, position: Position) -> None:
         """Give an account a position that it holds from elsewhere; the outside world holds the other side of it."""
@@ -88,8 +93,8 @@ class Clearing:
         account.positions[symbol] = position
         listing.holders[account.name] = account
         listing.outside_lots -= position.lots
-        _move(self._deposits, quote, -position.cost_atoms - position.settled_atoms)
-        self._next_position_id = max(self._next_position_id, position.position_id + 1)
+        _move(self.deposits, quote, -position.cost_atoms - position.settled_atoms)
+        self.next_position_id = max(self.next_position_id, position.position_id + 1)
 
     def changed(self, order: OrderState, kind: Change, at_us: int, fill: Fill | None = None) -> None:
         """Say that an order changed."""
@@ -263,8 +268,8 @@ class Clearing:
         for pool in (self.outside, self.fees, self.funding, self.insurance, self.interest):
             for asset, atoms in pool.items():
                 _move(found, asset, atoms)
-        for asset in found.keys() | self._deposits.keys():
-            there, given = found.get(asset, 0), self._deposits.get(asset, 0)
+        for asset in found.keys() | self.deposits.keys():
+            there, given = found.get(asset, 0), self.deposits.get(asset, 0)
             assert there == given, f"the books do not close: {there} atoms of {asset} where {given} were deposited"
         for symbol, rest in lots.items():
             assert rest == 0, f"the books do not close: positions of {symbol} sum to {rest} lots instead of 0"
@@ -328,9 +333,9 @@ class Clearing:
         if position is None:
             kind = PositionChange.OPENED
             position = Position(
-                position_id=self._next_position_id, symbol=symbol, lots=0, cost_atoms=0, opened_us=at_us, updated_us=at_us
+                position_id=self.next_position_id, symbol=symbol, lots=0, cost_atoms=0, opened_us=at_us, updated_us=at_us
             )  # fmt: skip
-            self._next_position_id += 1
+            self.next_position_id += 1
             account.positions[symbol] = position
             listing.holders[account.name] = account
         position.lots += side * rest

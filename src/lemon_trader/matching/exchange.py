@@ -19,7 +19,7 @@ from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.desk import Desk
 from lemon_trader.matching.effects import BookChanged, Change, Effect, FiltersChanged, ReferenceChanged, StateChanged
 from lemon_trader.matching.filters import Regrid, is_off_grid, regrid
-from lemon_trader.matching.image import AccountImage, restore
+from lemon_trader.matching.image import AccountImage, Books, books_of, restore, restore_books
 from lemon_trader.matching.lending import Lending
 from lemon_trader.matching.liquidation import Liquidator
 from lemon_trader.matching.listing import Listing
@@ -273,6 +273,14 @@ class Exchange:
             raise ValueError(f"an initial margin floor of {floor_ppm} ppm; give 0 to {PPM}")
         self.accounts[account].imf_floor_ppm = floor_ppm
 
+    def books(self) -> Books:
+        """The exchange's own side of everything, as it stands."""
+        return books_of(self._clearing, self._matcher, self._listings)
+
+    def restore_books(self, books: Books) -> None:
+        """Go on with these books, once every account of theirs was restored."""
+        restore_books(books, self._clearing, self._matcher, self._listings)
+
     def check_closed(self) -> None:
         """Assert that the books close: nothing of any asset or position has appeared or vanished, to the atom and lot."""
         self._clearing.check_closed()
@@ -358,7 +366,7 @@ class Exchange:
         An order that waited out the taker delay and may not rest has expired with it. Raises ValueError when the name is taken.
         """
         now = self._begin(now_us)
-        account = restore(image, name, self._clearing, self._matcher, self._listings, now)
+        account = restore(image, name, self._clearing, self._matcher, self.lending, self._listings, now)
         for symbol in {order.symbol for order in image.live.values()}:
             self._desk.act(self._listing(symbol))
         self._finish(now)

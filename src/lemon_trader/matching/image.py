@@ -1,4 +1,4 @@
-"""An account as it can be kept outside its exchange, and how an exchange takes it back.
+"""An account as it can be kept outside its exchange, and how an exchange takes it back; and the exchange's own books beside them.
 
 What it owns, what rests, and its rows are enough: locks, exposures, queues and trigger books follow from them.
 """
@@ -9,7 +9,8 @@ import msgspec
 
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.clearing import Clearing
-from lemon_trader.matching.effects import Change, Funded, Position
+from lemon_trader.matching.effects import Change, Converted, Funded, InterestPaid, LoanMoved, Position, Settled
+from lemon_trader.matching.lending import Lending
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.matcher import Matcher
 from lemon_trader.matching.orders import Fill, OrderState, OrderType, Reason, Status, TimeInForce
@@ -34,6 +35,10 @@ class AccountImage(msgspec.Struct, kw_only=True):
         fills, order_history, funding: its rows, oldest first.
         prices: of the markets in which it has something.
         last_order_id: the highest order id that the exchange gave.
+        closed_positions, settlements, loan_rows, interest_rows, dust: further rows, oldest first.
+        lent, interest: claims and debts in the pools, and what came of them, atoms by asset.
+        flags: auto_lend, auto_borrow_settlements, auto_repay_borrows; None = the exchange's usual ones.
+        imf_floor_ppm: what its leverage limit asks for; None = the exchange's usual one.
     """
 
     totals: dict[str, int] = msgspec.field(default_factory=dict)
@@ -44,14 +49,91 @@ class AccountImage(msgspec.Struct, kw_only=True):
     funding: list[Funded] = msgspec.field(default_factory=list)
     prices: dict[str, Prices] = msgspec.field(default_factory=dict)
     last_order_id: int = 0
+    closed_positions: list[Position] = msgspec.field(default_factory=list)
+    settlements: list[Settled] = msgspec.field(default_factory=list)
+    loan_rows: list[LoanMoved] = msgspec.field(default_factory=list)
+    interest_rows: list[InterestPaid] = msgspec.field(default_factory=list)
+    dust: list[Converted] = msgspec.field(default_factory=list)
+    lent: dict[str, int] = msgspec.field(default_factory=dict)
+    interest: dict[str, int] = msgspec.field(default_factory=dict)
+    flags: tuple[bool, bool, bool] | None = None
+    imf_floor_ppm: int | None = None
 
 
-def restore(image: AccountImage, name: str, clearing: Clearing, matcher: Matcher, listings: Mapping[str, Listing], now: int) -> Account:
+class Books(msgspec.Struct, kw_only=True):
+    """The exchange's own side of everything, and the numbers that it gives next.
+
+    Attributes:
+        deposits: what was ever brought in, atoms by asset: balances, claims, position cash and the five below add up to it.
+        outside, fees, funding, insurance, interest: what the outside world, the exchange, its funding pool, its insurance fund and its
+            lending pools hold, atoms by asset; all but `fees` may be negative.
+        order_id, position_id, settlement: the next order's and position's id, and how many settlements there were.
+        update_ids, trade_ids: the last update of each book, and each market's next trade.
+    """
+
+    deposits: dict[str, int]
+    outside: dict[str, int]
+    fees: dict[str, int]
+    funding: dict[str, int]
+    insurance: dict[str, int]
+    interest: dict[str, int]
+    order_id: int
+    position_id: int
+    settlement: int
+    update_ids: dict[str, int]
+    trade_ids: dict[str, int]
+
+
+def books_of(clearing: Clearing, matcher: Matcher, listings: Mapping[str, Listing]) -> Books:
+    """The books as they stand."""
+    return Books(
+        deposits=dict(clearing.deposits), outside=dict(clearing.outside), fees=dict(clearing.fees), funding=dict(clearing.funding),
+        insurance=dict(clearing.insurance), interest=dict(clearing.interest), order_id=matcher.next_order_id,
+        position_id=clearing.next_position_id, settlement=clearing.settled,
+        update_ids={symbol: listing.update_id for symbol, listing in listings.items()},
+        trade_ids={symbol: listing.next_trade_id for symbol, listing in listings.items()},
+    )  # fmt: skip
+
+
+def restore_books(books: Books, clearing: Clearing, matcher: Matcher, listings: Mapping[str, Listing]) -> None:
+    """Go on with these books, after all accounts have been restored; markets that are not listed any more are passed over."""
+    clearing.deposits.clear()
+    clearing.deposits.update(books.deposits)
+    for pool, kept in (
+        (clearing.outside, books.outside), (clearing.fees, books.fees), (clearing.funding, books.funding),
+        (clearing.insurance, books.insurance), (clearing.interest, books.interest),
+    ):  # fmt: skip
+        pool.update(kept)
+    matcher.draw_after(books.order_id - 1)
+    clearing.next_position_id = max(clearing.next_position_id, books.position_id)
+    clearing.settled = books.settlement
+    for symbol, listing in listings.items():
+        listing.update_id = max(listing.update_id, books.update_ids.get(symbol, 0))
+        listing.next_trade_id = max(listing.next_trade_id, books.trade_ids.get(symbol, 0))
+
+
+def restore(
+    image: AccountImage, name: str, clearing: Clearing, matcher: Matcher, lending: Lending, listings: Mapping[str, Listing], now: int
+) -> Account:
     """Open the account and put everything in its place; a market of the image that is not listed is a fault of the caller's."""
-    account = clearing.open_account(name, image.totals)
+    below = {asset: atoms for asset, atoms in image.totals.items() if atoms < 0}
+    account = clearing.open_account(name, image.totals | dict.fromkeys(below, 0))
+    for asset, atoms in below.items():  # a perpetual's loss that was larger than the balance
+        clearing.deposit(account, asset, atoms)
     account.fills += image.fills
     account.order_history += image.order_history
     account.funding += image.funding
+    account.closed_positions += image.closed_positions
+    account.settlements += image.settlements
+    account.loan_rows += image.loan_rows
+    account.interest_rows += image.interest_rows
+    account.dust += image.dust
+    account.interest.update(image.interest)
+    lending.restore(account, image.lent)
+    if image.flags is not None:
+        account.auto_lend, account.auto_borrow_settlements, account.auto_repay_borrows = image.flags
+    if image.imf_floor_ppm is not None:
+        account.imf_floor_ppm = image.imf_floor_ppm
     matcher.draw_after(image.last_order_id)
     for symbol, prices in image.prices.items():
         listing = listings[symbol]

@@ -102,6 +102,14 @@ class Lending:
 
     # ---- what happens ----
 
+    def restore(self, account: Account, lent: Mapping[str, int]) -> None:
+        """Give an account claims and debts that it holds from elsewhere."""
+        for asset, atoms in lent.items():
+            account.lent[asset] = atoms
+            pool = self._lent if atoms > 0 else self._borrowed
+            pool[asset] = pool.get(asset, 0) + abs(atoms)
+            self._clearing.bring(asset, atoms)
+
     def move(self, account: Account, asset: str, atoms: int, now: int, *, by_itself: bool = False) -> None:
         """Move `atoms` from the balance into the claim (< 0: back), told as the parts that it consists of."""
         held = account.lent.get(asset, 0)

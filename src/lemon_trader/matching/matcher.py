@@ -18,6 +18,7 @@ class Matcher:
 
     Attributes:
         held: orders that wait out the taker delay: order id -> when they reach the book.
+        next_order_id: of the whole exchange.
     """
 
     def __init__(self, rules: Rules, clearing: Clearing, effects: list[Effect]) -> None:
@@ -25,17 +26,17 @@ class Matcher:
         self._rules = rules
         self._clearing = clearing
         self._effects = effects
-        self._next_order_id = rules.first_order_id
+        self.next_order_id = rules.first_order_id
 
     def draw_order_id(self) -> int:
         """The next order id of the whole exchange."""
-        order_id = self._next_order_id
-        self._next_order_id += 1
+        order_id = self.next_order_id
+        self.next_order_id += 1
         return order_id
 
     def draw_after(self, order_id: int) -> None:
         """Order ids up to this one are taken."""
-        self._next_order_id = max(self._next_order_id, order_id + 1)
+        self.next_order_id = max(self.next_order_id, order_id + 1)
 
     def meet(self, order: OrderState, listing: Listing, at_us: int) -> None:
         """Let a live order meet the book: it fills, rests or expires, by its kind."""
