@@ -10,7 +10,7 @@ from tests.config.declared import STRATEGIES
 from lemon_trader.cli import console as consoles
 from lemon_trader.cli.console import Console, json_line
 from lemon_trader.cli.report import clock, print_report
-from lemon_trader.cli.screen import print_table, table_lines
+from lemon_trader.cli.screen import print_table, print_text, table_lines
 from lemon_trader.cli.trade import settle_doubts
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.resolve import Request, resolve
@@ -58,6 +58,49 @@ def test_a_terminal_gets_a_drawn_table_in_which_a_bracket_is_a_bracket(monkeypat
     print_table("T", ("column.side", "column.price"), [("[red]text[/red]", "1")], out)
     assert "[red]text[/red]" in out.getvalue()
     assert "─" in out.getvalue()
+
+
+LADDER = ("sheet.layer", "sheet.price", "sheet.quantity", "sheet.cost", "sheet.spent", "sheet.average", "sheet.zero", "sheet.exit",
+          "sheet.stop", "sheet.bounce", "sheet.loss")  # fmt: skip
+LAYERS = [(n, "149.85", "0.16", "123.98", "393.83", "149.85", "150.1", "151.65", "143.85", "1.2013", "39.66") for n in range(3)]
+
+
+@pytest.mark.usefixtures("_both")
+def test_a_table_wider_than_the_screen_breaks_no_number_and_goes_on_below_under_its_first_column():
+    lines = table_lines("T", LADDER, LAYERS, room=60, rule="─")
+    assert max(width(line) for line in lines) <= 60
+    figures = [text for line in lines for text in line.split()]
+    for figure in ("149.85", "123.98", "393.83", "1.2013", "39.66"):
+        assert figures.count(figure) == 3 * sum(cell == figure for cell in LAYERS[0]), "whole, once for each layer and column"
+    assert sum(line.split()[:1] == ["2"] for line in lines) == 2, "both parts name the layer"
+
+
+@pytest.mark.usefixtures("_both")
+def test_words_in_a_narrow_table_break_at_blanks():
+    reason = "kept: the strategy's price moved by 6 ticks, which is inside of what it tolerates"
+    rows = [(("side.BUY", {}), "149.85", reason)]
+    lines = table_lines("T", ("column.side", "column.price", "column.reason"), rows, room=50)
+    assert max(width(line) for line in lines) <= 50
+    said = " ".join(word for line in lines for word in line.split())
+    assert all(word in said.split() for word in reason.split()), "no word is cut"
+
+
+def test_heads_take_as_few_lines_as_the_screen_has_room_for():
+    rows = [("-20", "119.99", "4999.17", "3992.90", "79.85", "89.92", "-")]
+    heads = ("sheet.fall", "sheet.price", "sheet.spent", "sheet.left", "sheet.left-budget", "sheet.left-equity", "sheet.left-stopped")
+    assert len(table_lines("T", heads, rows, room=80)) == 1 + 2 + 1
+    assert len(table_lines("T", heads, rows, room=120)) == 1 + 1 + 1
+
+
+def test_a_sentence_breaks_at_blanks_on_a_terminal_and_keeps_its_indent_and_is_whole_in_a_pipe(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "24")
+    text = "Next:\n  lemon-trader plan martingale:SOL_USDC and so on and on"
+    screen, pipe = Terminal(), io.StringIO()
+    print_text(text, stream=screen)
+    print_text(text, stream=pipe)
+    assert screen.getvalue().split("\n") == ["Next:", "  lemon-trader plan martingale:SOL_USDC", "  and so on and on", ""]
+    assert pipe.getvalue() == text + "\n"
 
 
 def test_no_color_is_obeyed(monkeypatch):

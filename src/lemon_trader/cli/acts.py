@@ -7,6 +7,7 @@ from lemon_trader.cli.console import Console
 from lemon_trader.cli.doors import DONE, FAILED, REFUSED
 from lemon_trader.cli.flags import Typed
 from lemon_trader.cli.running import ask_engine, keys_of, modes, named, place, running_stores
+from lemon_trader.cli.screen import print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import LIVE, SANDBOX
 from lemon_trader.database.chain import JournalError
@@ -37,15 +38,15 @@ def act(action: str, typed: Typed) -> int:
 
 def _tell_engine(action: str, mode: str, store: FolderStore, picture: Mapping[str, Any], console: Console) -> int:
     if not _may(action, mode, store, picture, console):
-        print(say("act.declined"))
+        print_text(say("act.declined"))
         return REFUSED
     reply = ask_engine(mode, store, action) or {}
     done = "done" in reply
     console.result({"action": action, "done": done, "mode": mode, "running": True})
     if not done:
-        print(say("running.refused", action=action, reason=reply.get("error", "-")))
+        print_text(say("running.refused", action=action, reason=reply.get("error", "-")))
         return FAILED
-    print(say(f"done.{action}", mode=mode.upper()))
+    print_text(say(f"done.{action}", mode=mode.upper()))
     return DONE
 
 
@@ -60,7 +61,7 @@ def _may(action: str, mode: str, store: FolderStore, picture: Mapping[str, Any],
         return console.confirm(RESUME, "latch.confirm")
     if action == FLATTEN and mode == LIVE:
         for market in picture["markets"]:
-            print(
+            print_text(
                 say(
                     "act.would-sell", symbol=market["symbol"], held=market["position"], base=market["base"], price=market["bid"],
                     unrealised=market["unrealised"] or "-", quote=market["quote"],
@@ -72,13 +73,13 @@ def _may(action: str, mode: str, store: FolderStore, picture: Mapping[str, Any],
 
 def _act_alone(action: str, typed: Typed, stores: Mapping[str, FolderStore], console: Console) -> int:
     """No engine runs: only what rests at an exchange, and the journal, can be acted on. Live is acted on where it was named."""
-    print(say("running.none", place=place(typed), modes=", ".join(modes(typed))))
+    print_text(say("running.none", place=place(typed), modes=", ".join(modes(typed))))
     console.result({"action": action, "done": False, "running": False})
     used = [mode for mode, store in stores.items() if JOURNAL in store.names()]
     for store in stores.values():
         store.close()
     if action == STOP:
-        print(say("act.nothing-to-stop"))
+        print_text(say("act.nothing-to-stop"))
         return FAILED
     if not used:
         return FAILED
@@ -87,7 +88,7 @@ def _act_alone(action: str, typed: Typed, stores: Mapping[str, FolderStore], con
         raise BadSetting("act.name-live", action=action)
     mode = asked[0] if asked else used[0]
     if mode not in used or mode == SANDBOX:
-        print(say("act.sandbox-gone" if mode == SANDBOX else "act.nothing-traded", mode=mode.upper()))
+        print_text(say("act.sandbox-gone" if mode == SANDBOX else "act.nothing-traded", mode=mode.upper()))
         return FAILED
     from lemon_trader.run.acts import ActSettings, run_act
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from lemon_trader.cli.report import print_report
-from lemon_trader.cli.screen import print_table
+from lemon_trader.cli.screen import print_table, print_text, prompted
 from lemon_trader.messages.catalogue import say, shown
 
 
@@ -21,7 +21,7 @@ class Console:
 
     def say(self, key: str, **values: object) -> None:
         """One line in the reader's language."""
-        print(say(key, **values).rstrip(), flush=True)
+        print_text(say(key, **values).rstrip(), flush=True)
 
     def ask(self, key: str, **values: object) -> bool:
         """A yes-or-no question; False where nobody can answer. `--yes` does not answer it."""
@@ -74,7 +74,7 @@ def _plain(value: object) -> object:
 
 def _typed(prompt: str) -> str:
     try:
-        return input(prompt)
+        return input(prompted(prompt))
     except EOFError:
         print()
         return ""

@@ -11,7 +11,7 @@ from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.doctor_local import is_loose, look_at_machine
 from lemon_trader.cli.doors import DONE, FAILED, complain
 from lemon_trader.cli.flags import HELP, KEYS, MODE_FLAGS, WHICH, Group, Typed, two_columns
-from lemon_trader.cli.screen import columns_of, is_plain
+from lemon_trader.cli.screen import columns_of, is_plain, print_text
 from lemon_trader.cli.trade import check_writable, request_of
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import ANSWERS, HOUSE, MARKET
@@ -24,10 +24,10 @@ from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.messages.catalogue import say, speak
 from lemon_trader.messages.width import pad, width
-from lemon_trader.run.checks_bench import CheckFailed
-from lemon_trader.run.checks_record import Result
-from lemon_trader.run.doctor import CHECKS, AccountBusy, Doctor
-from lemon_trader.run.doctor_lines import FAIL, OK, WARN, Line, Lines
+from lemon_trader.run.doctor.bench import CheckFailed
+from lemon_trader.run.doctor.lines import FAIL, OK, WARN, Line, Lines
+from lemon_trader.run.doctor.record import Result
+from lemon_trader.run.doctor.visit import CHECKS, AccountBusy, Doctor
 from lemon_trader.run.menu import ReadLost
 from lemon_trader.sandbox.server import PortInUse
 from lemon_trader.strategies.parameter import Parameter
@@ -163,7 +163,7 @@ class Face:
     def say(self, key: str, **values: object) -> None:
         """A line, unless a program reads."""
         if not self._settings.json:
-            print(say(key, **values), flush=True)
+            print_text(say(key, **values), flush=True)
 
     def lines(self, lines: Lines) -> None:
         """All findings, and how many of each grade."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from lemon_trader.cli.screen import print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.core.instrument import GateError
 from lemon_trader.messages.catalogue import language_for, say, speak
@@ -45,7 +46,7 @@ def answer(arguments: Sequence[str], environment: Mapping[str, str], command: Ca
 
 def complain(key: str, values: Mapping[str, object]) -> None:
     """One refusal on standard error."""
-    print(say("refused", text=say(key, **values)), file=sys.stderr)
+    print_text(say("refused", text=say(key, **values)), stream=sys.stderr)
 
 
 def _language_flag(arguments: Sequence[str]) -> str | None:

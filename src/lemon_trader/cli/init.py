@@ -15,6 +15,7 @@ from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.doors import DONE, complain
 from lemon_trader.cli.flags import HELP, WHICH, Group, Typed
 from lemon_trader.cli.prompts import Prompts
+from lemon_trader.cli.screen import print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, LANGUAGES, LIMITS, PAIR
 from lemon_trader.config.keys import API_NAMES, DOTENV, SECRET_NAMES, keys_for_live
@@ -22,7 +23,7 @@ from lemon_trader.config.resolve import Request, check_symbol, preview
 from lemon_trader.config.settings import LIVE, PAPER, SANDBOX, Keys
 from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.messages.catalogue import say, speak, spoken
-from lemon_trader.run.doctor_keys import ask_terms
+from lemon_trader.run.doctor.keys import ask_terms
 from lemon_trader.run.sheets import percent
 from lemon_trader.strategies.parameter import Parameter
 
@@ -42,7 +43,7 @@ def init(typed: Typed, *, dotenv: Path = DOTENV, rest_url: str = "") -> int:
     if not is_attended():
         raise BadSetting("init.no-terminal", file=path, dotenv=dotenv)
     prompts = Prompts()
-    print(say("init.head", file=path))
+    print_text(say("init.head", file=path))
     try:
         language = prompts.choice("init.language", LANGUAGES, spoken())
         speak(language)
@@ -54,7 +55,7 @@ def init(typed: Typed, *, dotenv: Path = DOTENV, rest_url: str = "") -> int:
         print()
         complain("init.unfinished", {})
         return DONE
-    print(say("init.next", file=path))
+    print_text(say("init.next", file=path))
     return DONE
 
 
@@ -65,7 +66,7 @@ def _ask_text(prompts: Prompts, language: str, mode: str) -> str:
     symbol = _ask_symbol(prompts)
     budget = next(p for p in (*known[strategy], *PAIR) if p.name == "budget")
     given = prompts.value(budget, None)
-    print(say("init.limits"))
+    print_text(say("init.limits"))
     limits = prompts.values(LIMITS, {})
     top = {"lang": json.dumps(language), "mode": json.dumps(mode)} | {p.name: _toml(p, limits[p.name]) for p in LIMITS if p.name in limits}
     pair = {"strategy": json.dumps(strategy), "symbol": json.dumps(symbol)}
@@ -105,11 +106,11 @@ def _write(prompts: Prompts, path: Path, text: str) -> None:
         if os.path.lexists(path):
             kept = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
             if not prompts.yes("init.exists", file=path, kept=kept.name):
-                print(say("init.not-written", file=path))
+                print_text(say("init.not-written", file=path))
                 return
             path.rename(kept)
         draft.rename(path)
-        print(say("init.written", file=path))
+        print_text(say("init.written", file=path))
     finally:
         draft.unlink(missing_ok=True)
 
@@ -117,20 +118,20 @@ def _write(prompts: Prompts, path: Path, text: str) -> None:
 def _offer_keys(prompts: Prompts, dotenv: Path, rest_url: str) -> None:
     """Write a `.env` with keys that the exchange knows, where the reader wants that and there is none."""
     if os.path.lexists(dotenv):
-        print(say("init.env-exists", file=dotenv))
+        print_text(say("init.env-exists", file=dotenv))
         return
     if not prompts.yes("init.env-ask", file=dotenv):
         return
     while True:
-        print(say("init.keys-hidden"))
+        print_text(say("init.keys-hidden"))
         typed = {"api_key": getpass.getpass(f"{API_NAMES[0]}: ").strip(), "secret_key": getpass.getpass(f"{SECRET_NAMES[0]}: ").strip()}
         if not any(typed.values()):
-            print(say("init.env-left-out", file=dotenv))
+            print_text(say("init.env-left-out", file=dotenv))
             return
         keys = _checked(typed, dotenv)
         if keys is not None and _is_known(prompts, keys, rest_url):
             write_keys(dotenv, keys)
-            print(say("init.env-written", file=dotenv))
+            print_text(say("init.env-written", file=dotenv))
             return
 
 
@@ -150,7 +151,7 @@ def _is_known(prompts: Prompts, keys: Keys, rest_url: str) -> bool:
     except (ReadLost, SecretError, OSError) as error:
         complain("init.keys-not-taken", {"reason": str(error)})
         return prompts.yes("init.keys-anyway")
-    print(say("init.keys-work", maker=percent(terms.spot_maker_ppm), taker=percent(terms.spot_taker_ppm)))
+    print_text(say("init.keys-work", maker=percent(terms.spot_maker_ppm), taker=percent(terms.spot_taker_ppm)))
     return True
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from lemon_trader.cli.doors import DONE, FAILED
 from lemon_trader.cli.flags import HELP, MODE_FLAGS, Group, Typed
 from lemon_trader.cli.running import OURS, running_stores
-from lemon_trader.cli.screen import print_table
+from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import LOCK_FILE, MODES
 from lemon_trader.database.chain import JournalCorrupt, JournalTooNew, segments
@@ -32,7 +32,7 @@ def verify_all(typed: Typed) -> int:
         try:
             found = verify(store)
         except JournalTooNew as error:
-            print(say("journal.unreadable", mode=mode, reason=error))
+            print_text(say("journal.unreadable", mode=mode, reason=error))
             damaged = True
             continue
         damaged = damaged or bool(found.damage)
@@ -53,12 +53,12 @@ def repair_one(typed: Typed) -> int:
     try:
         done = repair(store, mode=mode, account=account, now_us=time.time_ns() // 1_000)
     except (JournalForeign, JournalTooNew) as error:
-        print(say("journal.unreadable", mode=mode, reason=error))
+        print_text(say("journal.unreadable", mode=mode, reason=error))
         return FAILED
     for one in done:
-        print(say("journal.repaired", damaged=one.damaged, file=one.file, offset=one.offset, left=one.left_bytes, rescued=one.rescued))
+        print_text(say("journal.repaired", damaged=one.damaged, file=one.file, offset=one.offset, left=one.left_bytes, rescued=one.rescued))
     if not done:
-        print(say("journal.nothing-to-repair", mode=mode))
+        print_text(say("journal.nothing-to-repair", mode=mode))
     return DONE
 
 
@@ -91,4 +91,4 @@ def _print_verified(mode: str, found: Verified) -> None:
     ]
     print_table(say("journal.title", mode=mode), ("", ""), rows)
     if found.damage:
-        print(say("journal.damaged", mode=mode))
+        print_text(say("journal.damaged", mode=mode))

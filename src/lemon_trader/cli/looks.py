@@ -8,7 +8,7 @@ from lemon_trader.cli.doors import DONE, FAILED
 from lemon_trader.cli.flags import Typed
 from lemon_trader.cli.report import clock, print_report, read_report
 from lemon_trader.cli.running import ask_engine, keys_of, modes, named, place, running_stores
-from lemon_trader.cli.screen import cell, print_table
+from lemon_trader.cli.screen import cell, print_table, print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import LIVE
 from lemon_trader.database.chain import JournalError
@@ -53,7 +53,7 @@ def report(typed: Typed) -> int:
             print_report(statistics)
             print()
     if not found:
-        print(say("report.none", place=place(typed), modes=", ".join(modes(typed))))
+        print_text(say("report.none", place=place(typed), modes=", ".join(modes(typed))))
     if typed.flags.get("json"):
         print(json_line(found))
     return DONE if found else FAILED
@@ -71,13 +71,13 @@ def _look(typed: Typed, show: Callable[[Mapping[str, Any]], None]) -> int:
         if picture is None:
             continue
         found[mode] = picture
-        print(say("screen.mode", mode=mode.upper()) + (f"  {say('screen.real-money')}" if mode == LIVE else ""))
+        print_text(say("screen.mode", mode=mode.upper()) + (f"  {say('screen.real-money')}" if mode == LIVE else ""))
         if picture["source"] != ENGINE:
             at, prices = clock(picture["as_of_us"]), clock(picture["price_us"])
-            print(say(f"look.from-{picture['source']}", mode=mode.upper(), at=at, prices=prices))
+            print_text(say(f"look.from-{picture['source']}", mode=mode.upper(), at=at, prices=prices))
         show(picture)
     if not found:
-        print(say("running.none", place=place(typed), modes=", ".join(modes(typed))))
+        print_text(say("running.none", place=place(typed), modes=", ".join(modes(typed))))
     if typed.flags.get("json"):
         print(json_line(found))
     return DONE if found else FAILED
@@ -136,7 +136,7 @@ def _print_status(picture: Mapping[str, Any]) -> None:
         ]
     print_table(say("status.title"), ("", ""), rows)
     for alert in (picture.get("alerts") or ())[:ALERTS_SHOWN]:  # the newest first
-        print(say("status.alert", at=clock(alert["at_us"]), text=say(alert["key"], **alert["values"])))
+        print_text(say("status.alert", at=clock(alert["at_us"]), text=say(alert["key"], **alert["values"])))
     for market in picture["markets"]:
         print()
         print_table(
@@ -153,15 +153,15 @@ def _print_orders(picture: Mapping[str, Any]) -> None:
         if market["orders"]:
             _print_market_orders(market)
         else:
-            print(say("orders.none", symbol=market["symbol"]))
+            print_text(say("orders.none", symbol=market["symbol"]))
         if market["foreign_orders"]:
-            print(say("orders.foreign", symbol=market["symbol"], count=market["foreign_orders"]))
+            print_text(say("orders.foreign", symbol=market["symbol"], count=market["foreign_orders"]))
 
 
 def _print_balance(picture: Mapping[str, Any]) -> None:
     balances = picture.get("balances") or {}
     if not balances:
-        print(say("balance.unknown"))
+        print_text(say("balance.unknown"))
         return
     rows = [(asset, row["available"], row["locked"]) for asset, row in balances.items()]
     print_table(say("balance.title", at=clock(picture["as_of_us"])), ("balance.asset", "balance.available", "balance.locked"), rows)
@@ -180,16 +180,16 @@ def _print_why(picture: Mapping[str, Any]) -> None:
     from lemon_trader.run.latch import reason_of
 
     reason = reason_of(str(picture["reason"] or ""), str(picture["detail"] or "")) if picture["reason"] else "-"
-    print(say("why.state", state=cell((f"state.{str(picture['state']).lower()}", {})), reason=cell(reason)))
+    print_text(say("why.state", state=cell((f"state.{str(picture['state']).lower()}", {})), reason=cell(reason)))
     if picture["source"] != ENGINE:
-        print(say("why.dead"))
+        print_text(say("why.dead"))
     for market in picture["markets"]:
         if market["frozen"]:
-            print(say("why.frozen", symbol=market["symbol"], reason=market["frozen"]))
+            print_text(say("why.frozen", symbol=market["symbol"], reason=market["frozen"]))
         if picture["source"] != ENGINE:
             continue
         if not market["fresh"]:
-            print(say("why.not-fresh", symbol=market["symbol"]))
+            print_text(say("why.not-fresh", symbol=market["symbol"]))
         columns = ("column.role", "column.side", "column.price", "column.total", "column.reason")
         rows: list[Sequence[object]] = [
             ((f"role.{w['role']}", {}), (f"side.{w['side']}", {}), w["price"], w["total"], _reason(w)) for w in market["wants"]
@@ -197,7 +197,7 @@ def _print_why(picture: Mapping[str, Any]) -> None:
         if rows:
             print_table(say("why.title", symbol=market["symbol"]), columns, rows)
         else:
-            print(say("why.nothing", symbol=market["symbol"]))
+            print_text(say("why.nothing", symbol=market["symbol"]))
 
 
 def _reason(row: Mapping[str, Any]) -> tuple[str, dict[str, object]]:

@@ -12,7 +12,7 @@ from lemon_trader.cli.doors import DONE, FAILED, INTERRUPTED, answer, complain
 from lemon_trader.cli.flags import HELP, KEYS, MODE_FLAGS, Group, Typed
 from lemon_trader.cli.menu_screens import print_analysis, print_book, print_chains, print_markets
 from lemon_trader.cli.prompts import Prompts
-from lemon_trader.cli.screen import print_table
+from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.cli.trade import request_of, start
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, MARKET, PAIR
@@ -52,13 +52,13 @@ def menu(typed: Typed, dispatch: Dispatch, *, seed_door: bool = False) -> int:
     """Show the menu until it is left; the exit code: 0, or the worst that an entry of a pipe had. Raises BadSetting."""
     settings, _ = resolve_reach(request_of(typed, seed_door=seed_door), declarations())
     speak(settings.lang)
-    print(say(f"mode.{settings.mode}", place=settings.store_dir))
+    print_text(say(f"mode.{settings.mode}", place=settings.store_dir))
     if settings.mode_reason:
-        print(say(settings.mode_reason))
+        print_text(say(settings.mode_reason))
     if settings.keys_refused is not None:
         if settings.keys_refused.key != "keys.missing":
             raise settings.keys_refused  # keys that are there and cannot be used are never passed over
-        print(say("menu.no-account-live"))
+        print_text(say("menu.no-account-live"))
     face = Menu(settings, typed, dispatch)
     try:
         return face.loop()
@@ -107,7 +107,7 @@ class Menu:
                 worst = worst if self._prompts.is_person else max(worst, code)
             elif choice:
                 self._prompts.refused(BadSetting("menu.unknown", value=choice[:40], last=len(self._entries)))
-        print(say("menu.bye"))
+        print_text(say("menu.bye"))
         return worst
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Menu:
         if not names:
             raise ReadLost(say("menu.no-chains"))
         chain = self._prompts.choice("menu.which-chain", names, "Solana" if "Solana" in names else names[0])
-        print(say("menu.address", chain=chain, address=exchange.deposit_address(chain)))
+        print_text(say("menu.address", chain=chain, address=exchange.deposit_address(chain)))
         return DONE
 
     def _balances(self) -> int:
@@ -150,7 +150,7 @@ class Menu:
     def _run(self) -> int:
         flags, words = self._pair_flags()
         if self._settings.mode == SANDBOX:
-            print(say("menu.own-sandbox"))
+            print_text(say("menu.own-sandbox"))
         typed = Typed(flags, words, ())
         doubted = {str(doubt.values["name"]) for doubt in preview(request_of(typed), declarations()).doubts}
         if doubted <= self._prompts.accepted:
@@ -187,9 +187,9 @@ class Menu:
     # -- inside --
 
     def _show(self) -> None:
-        print(f"\n{say('menu.title', mode=self._settings.mode.upper())}")
+        print_text(f"\n{say('menu.title', mode=self._settings.mode.upper())}")
         for number, entry in self._entries.items():
-            print(f"{number:>3}  {entry.label}")
+            print_text(f"{number:>3}  {entry.label}")
 
     def _do(self, entry: Entry) -> int:
         """Do one entry; what it refuses is said, and the menu goes on."""
@@ -216,13 +216,13 @@ class Menu:
             except (SecretError, UnknownMarket, RecordingError, GateError, PortInUse, ValueError) as error:
                 raise BadSetting("start.refused", reason=str(error)) from error
             if self._opened.embedded_url:
-                print(say("menu.embedded", url=self._opened.embedded_url))
+                print_text(say("menu.embedded", url=self._opened.embedded_url))
         return self._opened
 
     def _account(self) -> MenuExchange | None:
         """The exchange where it can be asked for the account's own; else what to do is said."""
         if self._settings.mode == PAPER or (self._settings.mode == LIVE and self._settings.keys is None):
-            print(say("menu.no-account-paper" if self._settings.mode == PAPER else "menu.no-account-live"))
+            print_text(say("menu.no-account-paper" if self._settings.mode == PAPER else "menu.no-account-live"))
             return None
         return self._exchange()
 

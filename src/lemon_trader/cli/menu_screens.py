@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from lemon_trader.cli.screen import print_table
+from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.exchanges.dialect import Token
 from lemon_trader.messages.catalogue import say
@@ -43,7 +43,7 @@ def print_book(market: Instrument, near: Liquidity) -> None:
     drawn: list[Sequence[object]] = [((str(key), {}), market.price_text(int(str(p))), market.qty_text(int(str(q)))) for key, p, q in rows]
     print_table(say("menu.book-of", symbol=market.symbol), ("column.side", "column.price", "sheet.quantity"), drawn)
     if near.spread_ppm:
-        print(say("menu.spread-now", spread=percent(near.spread_ppm)))
+        print_text(say("menu.spread-now", spread=percent(near.spread_ppm)))
     print_liquidity(market, near)
 
 
@@ -52,7 +52,7 @@ def print_liquidity(market: Instrument, near: Liquidity) -> None:
     hundredths = near.bid_lots * 100 // near.ask_lots if near.ask_lots else 0
     ratio = f"{hundredths // 100}.{hundredths % 100:02d}" if near.ask_lots else "-"
     pressure = {"buy": "menu.pressure-buy", "sell": "menu.pressure-sell", "balanced": "menu.pressure-balanced"}[near.pressure]
-    print(
+    print_text(
         say(
             "menu.liquidity", bids=market.qty_text(near.bid_lots), asks=market.qty_text(near.ask_lots), base=market.base, ratio=ratio,
             pressure=(pressure, {}),
@@ -78,7 +78,7 @@ def print_analysis(look: MarketLook) -> None:
     ]
     print_table(say("menu.analysis-of", symbol=market.symbol, count=found.candles, interval=look.interval), ("", ""), rows)
     if found.candles < AVERAGES[1]:
-        print(say("menu.young-market", count=found.candles))
+        print_text(say("menu.young-market", count=found.candles))
     print_liquidity(market, look.liquidity)
-    print(say("menu.suggestion", spread=percent(found.spread_ppm), orders=found.orders))
-    print(say("menu.own-fees" if look.own_fees else "menu.usual-fees", spread=percent(look.break_even_ppm)))
+    print_text(say("menu.suggestion", spread=percent(found.spread_ppm), orders=found.orders))
+    print_text(say("menu.own-fees" if look.own_fees else "menu.usual-fees", spread=percent(look.break_even_ppm)))

@@ -17,6 +17,7 @@ from lemon_trader.cli.console import is_attended
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.doors import DONE
 from lemon_trader.cli.flags import KEYS, Group, Typed, trading_groups
+from lemon_trader.cli.screen import print_text
 from lemon_trader.cli.trade import request_of
 from lemon_trader.config.alerts import ALERTS
 from lemon_trader.config.errors import BadSetting
@@ -65,7 +66,7 @@ def panel(typed: Typed, flags_of: FlagsOf, *, seed_door: bool = False) -> int:
 
     app = Panel(desk, settings, declarations(), alone=desk.is_first())
     app.run(mouse=False)
-    print(say("panel.closed-running", mode=app.scene.mode.upper()) if app.scene.is_running else say("panel.closed"))
+    print_text(say("panel.closed-running", mode=app.scene.mode.upper()) if app.scene.is_running else say("panel.closed"))
     return app.return_code or DONE
 
 

@@ -12,6 +12,7 @@ from lemon_trader.cli.console import Console, json_line
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.doors import DONE
 from lemon_trader.cli.flags import HELP, MODE_FLAGS, WHICH, Group, Typed
+from lemon_trader.cli.screen import print_text
 from lemon_trader.cli.trade import request_of
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, PAIR
@@ -51,11 +52,11 @@ def plan(typed: Typed) -> int:
     if not found.pairs:
         raise BadSetting("pair.none", example=f"{next(iter(declarations()))}:SOL_USDC")
     for doubt in found.doubts:
-        print(say(doubt.key, **doubt.values))
+        print_text(say(doubt.key, **doubt.values))
     symbols = [pair.symbol for pair in found.pairs]
     quoted = quoted_markets(symbols) if any(typed.flags.get(mode) for mode in (LIVE, PAPER)) else {}
     sheets = [_plan(pair, _market(pair.symbol, price, quoted), _atoms(equity)) for pair in found.pairs]
-    print(say("sheet.nothing-sent"))
+    print_text(say("sheet.nothing-sent"))
     if typed.flags.get("json"):
         print(json_line({"plans": sheets}))
     return DONE
@@ -69,8 +70,8 @@ def _plan(pair: PairSettings, market: Market, equity_atoms: int) -> dict[str, An
     facts = show_sheet(Console(), pair.strategy, params, market, budget, equity_atoms=equity_atoms, held_lots=held_lots)
     warnings = [say(key, **values) for key, values in strategy.warnings(pair.values, market)]
     for text in warnings:
-        print(say("sheet.warning", text=text))
-    print(say("plan.rates", maker=percent(market.maker_fee_ppm), taker=percent(market.taker_fee_ppm)))
+        print_text(say("sheet.warning", text=text))
+    print_text(say("plan.rates", maker=percent(market.maker_fee_ppm), taker=percent(market.taker_fee_ppm)))
     return {**facts, "warnings": warnings}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lemon_trader.cli.doors import complain
+from lemon_trader.cli.screen import print_text, prompted
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.values import doubt, parse
 from lemon_trader.messages.catalogue import say, shown
@@ -34,7 +35,7 @@ class Prompts:
     def line(self, prompt: str) -> str:
         """One answer without its blanks. Raises EOFError when there is none any more."""
         if self.is_person:
-            return input(prompt).strip()
+            return input(prompted(prompt)).strip()
         answer = sys.stdin.readline()
         if not answer:
             raise EOFError
@@ -94,7 +95,7 @@ class Prompts:
     def values(self, parameters: Sequence[Parameter], given: dict[str, str]) -> dict[str, str]:
         """Every parameter's text that differs from its default, asked one after the other until `REST`; `given` are defaults by name."""
         found = {p.name: given[p.name] for p in parameters if p.name in given}
-        print(say("prompt.how", rest=REST))
+        print_text(say("prompt.how", rest=REST))
         for parameter in parameters:
             answer = self.value(parameter, given.get(parameter.name))
             if answer == REST:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lemon_trader.cli.screen import print_table
+from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.config.settings import DATABASE_FILE
 from lemon_trader.database.statistics import LINES, PERIODS
 from lemon_trader.messages.catalogue import say
@@ -23,9 +23,9 @@ POSITION: Final = (
 
 def print_report(statistics: Mapping[str, Any]) -> None:
     """Print the report of `database/statistics.py`: the mode first, then each market."""
-    print(say("report.title", mode=str(statistics["mode"]).upper(), at=clock(statistics["as_of_us"])))
+    print_text(say("report.title", mode=str(statistics["mode"]).upper(), at=clock(statistics["as_of_us"])))
     if not statistics["markets"]:
-        print(say("report.nothing"))
+        print_text(say("report.nothing"))
     for market in statistics["markets"]:
         print()
         _print_market(market)
@@ -59,9 +59,9 @@ def _print_market(market: Mapping[str, Any]) -> None:
     title = say("report.market", symbol=market["symbol"], strategy=market["strategy"] or "-", started=clock(market["session_started_us"]))
     print_table(title, ("", "report.session", "report.day", "report.all", ""), rows)
     if market.get("break_even_spread_pct") is not None:
-        print(say("report.break-even", value=market["break_even_spread_pct"]))
+        print_text(say("report.break-even", value=market["break_even_spread_pct"]))
     for asset, fee in market["other_fees"].items():
-        print(say("report.other-fee", fee=fee, asset=asset))
+        print_text(say("report.other-fee", fee=fee, asset=asset))
     position = market["position"]
     held: list[Sequence[object]] = [((f"report.position.{name}", {}), position[name], units[unit]) for name, unit in POSITION]
     print()

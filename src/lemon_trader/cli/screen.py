@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
 from lemon_trader.messages.catalogue import say, shown
-from lemon_trader.messages.width import pad, width
+from lemon_trader.messages.width import pad, width, wrap
 
 NUMBER: Final = re.compile(r"[-+]?[\d,]*\.?\d+\s?(%|[A-Z]{2,10})?|-|")
 GAP: Final = "  "
 COLUMNS_MIN: Final = 40
+HEAD_LINES_MAX: Final = 6
+WORDS_MIN: Final = 12  # columns that a column of words keeps, if it has so many
 
 
 def columns_of(stream: TextIO) -> int:
@@ -30,36 +32,126 @@ def cell(value: object) -> str:
     return "-" if value is None else shown(value)
 
 
-def table_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """A table as plain lines: numbers to the right, East Asian text by its width, nothing cut."""
+def print_text(text: str = "", *, stream: TextIO | None = None, flush: bool = False) -> None:
+    """Words for a reader on `stream` (standard output): on a terminal they break at blanks, a pipe gets each line whole."""
+    out = stream or sys.stdout
+    print(fitted(text, out), file=out, flush=flush)
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """`text` in lines that the screen behind `stream` can show; what follows a break stands as far in as its line began."""
+    if not stream.isatty():
+        return text
+    lines: list[str] = []
+    for whole in text.split("\n"):
+        indent = whole[: len(whole) - len(whole.lstrip(" "))]
+        lines += [(indent + part).rstrip() for part in wrap(whole.lstrip(" "), columns_of(stream) - len(indent))]
+    return "\n".join(lines)
+
+
+def prompted(question: str) -> str:
+    """A question that an answer is typed behind, in lines that the screen can show."""
+    words = question.rstrip()
+    return fitted(words, sys.stdout) + question[len(words) :]
+
+
+def table_lines(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, room: int | None = None, rule: str = ""
+) -> list[str]:  # fmt: skip
+    """A table as plain lines: numbers to the right, East Asian text by its width, nothing cut.
+
+    `room`: columns of the screen; a wider table breaks its words, never its numbers, and goes on below under its first column where even
+    that is too wide. `rule`: what is drawn under the heads.
+    """
     heads = [say(c) if c else "" for c in columns]
     cells = [[cell(value) for value in row] for row in rows]
-    right = [all(NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(heads))]
-    widths = [max([width(heads[i]), *(width(row[i]) for row in cells)]) for i in range(len(heads))]
-
-    def line(texts: Sequence[str]) -> str:
-        return GAP.join(pad(text, widths[i], right=right[i]) for i, text in enumerate(texts)).rstrip()
-
-    return [title, *([line(heads)] if any(heads) else []), *(line(row) for row in cells)]
+    numeric = [all(NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(heads))]
+    lines = [title] if room is None else wrap(title, room)
+    blocks = [list(range(len(heads)))] if room is None else _blocks(heads, cells, numeric, room)
+    for number, block in enumerate(blocks):
+        widths = _widths(heads, cells, numeric, block, room)
+        if number:
+            lines.append("")
+        if any(heads):
+            lines += _row_lines(heads, block, widths, numeric)
+            if rule:
+                lines.append(rule * (sum(widths.values()) + len(GAP) * (len(block) - 1)))
+        for row in cells:
+            lines += _row_lines(row, block, widths, numeric)
+    return lines
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], stream: TextIO | None = None) -> None:
-    """A table on `stream` (standard output): drawn on a terminal, plain lines elsewhere."""
+    """A table on `stream` (standard output): as wide as the screen at most, its title in bold, and plain lines in a pipe."""
     out = stream or sys.stdout
+    room = columns_of(out) if out.isatty() else None
     if is_plain(out, os.environ):
-        print("\n".join(table_lines(title, columns, rows)), file=out)
+        print("\n".join(table_lines(title, columns, rows, room=room)), file=out)
         return
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    cells = [[cell(value) for value in row] for row in rows]
-    drawn = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
-    for i, name in enumerate(columns):
-        numeric = all(NUMBER.fullmatch(row[i]) for row in cells)
-        drawn.add_column(Text(say(name) if name else ""), justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        # Text and not str: a bracket in an exchange's answer is a bracket, not markup.
-        drawn.add_row(*(Text(text) for text in row))
-    Console(file=out, highlight=False).print(drawn)
+    # Text and not str: a bracket in an exchange's answer is a bracket, not markup.
+    drawn = Text("\n".join([*table_lines(title, columns, rows, room=room, rule="─"), ""]))
+    drawn.stylize("bold", 0, len(title))
+    Console(file=out, highlight=False, soft_wrap=True).print(drawn)
+
+
+def _blocks(heads: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> list[list[int]]:
+    """The columns of each part of a table; one part where all fit, else every part begins with the first column."""
+    least = [_least(heads, cells, numeric, i) for i in range(len(heads))]
+    blocks = [[0]]
+    used = least[0]
+    for i in range(1, len(heads)):
+        used += len(GAP) + least[i]
+        if used > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = least[0] + len(GAP) + least[i]
+        blocks[-1].append(i)
+    return blocks
+
+
+def _widths(
+    heads: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], block: Sequence[int], room: int | None
+) -> dict[int, int]:  # fmt: skip
+    """How wide each column of a part is: its widest text, and where that is too much, the least, with the rest given to words."""
+    whole = {i: max([width(heads[i]), *(width(row[i]) for row in cells)]) for i in block}
+    gaps = len(GAP) * (len(block) - 1)
+    if room is None or sum(whole.values()) + gaps <= room:
+        return whole
+    least = {i: _least(heads, cells, numeric, i) for i in block}
+    widths = least
+    for lines in range(HEAD_LINES_MAX, 0, -1):  # heads in as few lines as the screen has room for
+        tried = {i: _narrowest(heads[i], lines, least[i]) for i in block}
+        if sum(tried.values()) + gaps > room:
+            break
+        widths = tried
+    spare = max(room - gaps - sum(widths.values()), 0)
+    for i in (i for i in block if not numeric[i]):
+        more = min(whole[i] - widths[i], spare)
+        widths[i] += more
+        spare -= more
+    return widths
+
+
+def _narrowest(head: str, lines: int, least: int) -> int:
+    """The fewest columns, `least` or more, in which a head takes no more than so many lines."""
+    return next(columns for columns in range(least, max(least, width(head)) + 1) if len(wrap(head, columns)) <= lines)
+
+
+def _least(heads: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], i: int) -> int:
+    """The fewest columns for column `i`: the longest word of its head, a number whole, of other text the longest word."""
+    texts = [row[i] for row in cells]
+    words = [word for text in (heads[i], *([] if numeric[i] else texts)) for word in wrap(text, 1)]
+    widest = max((width(text) for text in texts), default=0)
+    return max([*(width(word) for word in words), widest if numeric[i] else min(widest, WORDS_MIN)])
+
+
+def _row_lines(row: Sequence[str], block: Sequence[int], widths: Mapping[int, int], numeric: Sequence[bool]) -> list[str]:
+    """One row of a part, in as many lines as its longest cell takes."""
+    parts = {i: wrap(row[i], widths[i]) for i in block}
+    lines = []
+    for n in range(max(len(part) for part in parts.values())):
+        texts = [pad(parts[i][n] if n < len(parts[i]) else "", widths[i], right=numeric[i]) for i in block]
+        lines.append(GAP.join(texts).rstrip())
+    return lines

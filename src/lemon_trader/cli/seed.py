@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lemon_trader.cli.doors import DONE, answer
 from lemon_trader.cli.flags import Typed, help_text, read_flags, trading_groups
-from lemon_trader.cli.screen import columns_of
+from lemon_trader.cli.screen import columns_of, print_text
 from lemon_trader.messages.catalogue import say
 
 
@@ -37,7 +37,7 @@ def dispatch(door: str, arguments: Sequence[str]) -> int:
         return start(typed, seed_door=True)
     if door == "main.py":
         return _menu(typed)
-    print(say("seed.hint", door=door))
+    print_text(say("seed.hint", door=door))
     return DONE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.flags import Typed
-from lemon_trader.cli.screen import print_table
+from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.cli.trade import request_of
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import GENERAL, PAIR
@@ -31,8 +31,8 @@ def validate(typed: Typed) -> int:
     request = dataclasses.replace(request_of(typed), pairs=(), file=Path(typed.words[0]), environment={})
     resolved = preview(request, declarations())
     for doubt in resolved.doubts:
-        print(say(doubt.key, **doubt.values), file=sys.stderr)
-    print(say("config.valid", file=typed.words[0], pairs=", ".join(f"{p.strategy}:{p.symbol}" for p in resolved.pairs)))
+        print_text(say(doubt.key, **doubt.values), stream=sys.stderr)
+    print_text(say("config.valid", file=typed.words[0], pairs=", ".join(f"{p.strategy}:{p.symbol}" for p in resolved.pairs)))
     return 0
 
 
