@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SEEDS ?= 300
 FROM ?= 0
 
-.PHONY: setup demo test check format lint types shape simulate bench lock lock-peers clean
+.PHONY: setup demo test check format lint types shape simulate strangers bench lock lock-peers lock-strangers clean
 
 setup: $(VENV)/.ready
 
@@ -37,7 +37,16 @@ shape: setup
 simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(FAULTS),--faults $(FAULTS),)
 
-check: format lint types shape test simulate
+strangers: setup .venv-strangers/.ready
+	$(BIN)/python tests/strangers/run.py $(ARGS)
+
+# Other people's clients live apart from the program and from each other's wishes.
+.venv-strangers/.ready: tests/strangers/requirements.txt
+	$(PYTHON) -m venv --clear .venv-strangers
+	.venv-strangers/bin/python -m pip install --quiet --require-hashes -r tests/strangers/requirements.txt
+	@touch $@
+
+check: format lint types shape test simulate strangers
 
 bench: setup
 	$(BIN)/python benchmarks/run.py $(ARGS)
@@ -52,5 +61,9 @@ lock-peers: setup
 	$(BIN)/python -m pip install --quiet pip-tools
 	CUSTOM_COMPILE_COMMAND="make lock-peers" $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe -o benchmarks/requirements-peers.txt benchmarks/requirements-peers.in
 
+lock-strangers: setup
+	$(BIN)/python -m pip install --quiet pip-tools
+	CUSTOM_COMPILE_COMMAND="make lock-strangers" $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe -o tests/strangers/requirements.txt tests/strangers/requirements.in
+
 clean:
-	rm -rf $(VENV) benchmarks/.venv-peers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-strangers benchmarks/.venv-peers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
