@@ -82,3 +82,18 @@ class Outside:
         scale = self._scales.get(symbol)
         by = scale.ticks_by if scale is not None else 1
         self._exchange.set_reference(symbol, mark_ticks * by, index_ticks * by, funding_ppb, now_us)
+
+    def levels(self, symbol: str) -> dict[tuple[int, int], int]:
+        """What others have in the book, lots by (side, ticks), in the outside world's own units."""
+        scale = self._scales.get(symbol)
+        if scale is None:
+            return {(side, ticks): lots for side, ticks, lots in self._exchange.outside_levels(symbol)}
+        there = scale.levels or {(side, ticks): lots for side, ticks, lots in self._exchange.outside_levels(symbol)}
+        return {(side, ticks // scale.ticks_by): -(-lots // scale.lots_by) for (side, ticks), lots in there.items()}
+
+    def reference(self, symbol: str) -> tuple[int, int, int, int]:
+        """(mark, index, funding rate in ppb, last trade) of a market, prices in ticks of the outside world; 0 = none."""
+        scale = self._scales.get(symbol)
+        by = scale.ticks_by if scale is not None else 1
+        mark_ticks, index_ticks, funding_ppb = self._exchange.reference(symbol)
+        return mark_ticks // by, index_ticks // by, funding_ppb, self._exchange.last_ticks(symbol) // by

@@ -17,10 +17,10 @@ import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from lemon_trader.core.units import PPM, US_PER_S
-from lemon_trader.market.acts import Act
 from lemon_trader.sandbox.accounts import DemoAccount
 from lemon_trader.sandbox.app import SandboxApp
 from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.steering import Steering
 from lemon_trader.sandbox.world import World, WorldOptions, make_world
 
 HOST: Final = "127.0.0.1"
@@ -48,17 +48,21 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Clock:
     """Exchange time: begins with the wall's and runs at its own speed, never back."""
 
-    def __init__(self, speed_ppm: int) -> None:
-        """Begin now. Raises ValueError when the speed is not above 0."""
-        if speed_ppm <= 0:
-            raise ValueError(f"a speed of {speed_ppm / PPM} is not possible; it must be above 0")
-        self.speed_ppm = speed_ppm
-        self.start_us = self.wall_us()
+    def __init__(self, speed_ppm: int, from_us: int = 0) -> None:
+        """Begin now, but not before `from_us`, where an earlier life of the exchange has come to. Raises ValueError unless it runs."""
+        self.speed_ppm = checked_speed(speed_ppm)
+        self.start_us = max(self.wall_us(), from_us)
         self._begun_ns = time.monotonic_ns()
 
     def now_us(self) -> int:
         """Exchange time, µs UTC."""
         return self.start_us + (time.monotonic_ns() - self._begun_ns) * self.speed_ppm // (1_000 * PPM)
+
+    def set_speed(self, speed_ppm: int) -> None:
+        """Run at another speed from now on. Raises ValueError unless it is above 0."""
+        checked_speed(speed_ppm)
+        self.start_us, self._begun_ns = self.now_us(), time.monotonic_ns()
+        self.speed_ppm = speed_ppm
 
     def wall_us(self) -> int:
         """The machine's time, µs UTC: what a client signs with that knows nothing of the exchange's speed."""
@@ -69,11 +73,20 @@ class Clock:
         return span_us * PPM // self.speed_ppm
 
 
+def checked_speed(speed_ppm: int) -> int:
+    """The speed itself. Raises ValueError unless it is above 0."""
+    if speed_ppm <= 0:
+        raise ValueError(f"a speed of {speed_ppm / PPM} is not possible; it must be above 0")
+    return speed_ppm
+
+
 class RunningSandbox:
     """A sandbox that listens.
 
     Attributes:
         app: the application behind the port, for tests that order faults or read the exchange's own ledger.
+        steering: the operator's hand on the markets.
+        broken: set when the market can go on no more.
     """
 
     def __init__(self, world: World, clock: Clock) -> None:
@@ -81,8 +94,8 @@ class RunningSandbox:
         self.accounts: tuple[DemoAccount, ...] = world.accounts
         self.clock = clock
         self.port = 0
-        self._source = world.source
-        self._next: Act | None = next(self._source, None)
+        self.steering = Steering(world.source, world.app.desk.outside)
+        self.broken = asyncio.Event()
         self._runner: web.ServerRunner | None = None
         self._pacer: asyncio.Task[None] | None = None
 
@@ -137,7 +150,7 @@ class RunningSandbox:
                 await asyncio.sleep(0)
                 continue
             self.app.advance(now_us)
-            due_us = self.app.next_due_us() if self._next is None else min(self.app.next_due_us(), self._next.at_us)
+            due_us = min(self.app.next_due_us(), self.steering.due_us)
             pause_us = max(0, min(due_us - self.clock.now_us(), PAUSE_US_MAX * self.clock.speed_ppm // PPM))
             await asyncio.sleep(self.clock.wall_of(pause_us) / US_PER_S)
 
@@ -147,15 +160,23 @@ class RunningSandbox:
         if error is not None:
             pacer.get_loop().call_exception_handler({"message": "the sandbox's market has stopped", "exception": error, "task": pacer})
             self.app.hub.close_all(WSCloseCode.INTERNAL_ERROR, "the market has stopped")
+            self.broken.set()
+
+    def catch_up(self) -> int:
+        """Let everything happen that was due by now; exchange time, for whoever acts next."""
+        now_us = self.clock.now_us()
+        while self._catch_up(now_us):
+            pass
+        self.app.advance(now_us)
+        return now_us
 
     def _catch_up(self, now_us: int) -> bool:
         """Let the outside world do what it had to do by now; True when there is more of it."""
         for _ in range(ACTS_AT_ONCE):
-            act = self._next
-            if act is None or act.at_us > now_us:
+            act = self.steering.take(now_us)
+            if act is None:
                 return False
             self.app.act(act)
-            self._next = next(self._source, None)
         return True
 
     # ---- sockets ----
