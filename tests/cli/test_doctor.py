@@ -160,7 +160,7 @@ def test_an_account_without_money_is_warned_of(capsys):
 
 
 def test_a_stream_that_keeps_silent_fails(capsys, monkeypatch, sandbox):
-    monkeypatch.setattr("lemon_trader.run.doctor_exchange.STREAM_US", 300_000)
+    monkeypatch.setattr("lemon_trader.run.doctor.exchange.STREAM_US", 300_000)
     sandbox.app.faults.silence("", 10**18)
     try:
         printed = run(capsys, main, at(sandbox))

@@ -28,9 +28,12 @@ from lemon_trader.market.instruments import default_instrument
 from lemon_trader.matching.orders import NewOrder
 from lemon_trader.matching.rules import Rules
 from lemon_trader.messages.catalogue import say
-from lemon_trader.run import checks, checks_bench, checks_triggers, trading
-from lemon_trader.run.checks_record import NAMES, OUT_FILE, RECORD_FILE, is_proven, read_record, write_record
-from lemon_trader.run.doctor import CHECKS, Doctor
+from lemon_trader.run import trading
+from lemon_trader.run.doctor import bench as checks_bench
+from lemon_trader.run.doctor import checks
+from lemon_trader.run.doctor import triggers as checks_triggers
+from lemon_trader.run.doctor.record import NAMES, OUT_FILE, RECORD_FILE, is_proven, read_record, write_record
+from lemon_trader.run.doctor.visit import CHECKS, Doctor
 from lemon_trader.run.parts import default_values
 from lemon_trader.sandbox.faults import Fault, Kind
 

@@ -18,8 +18,8 @@ from lemon_trader.core.instrument import atoms_text
 from lemon_trader.database.chain import JournalTooNew
 from lemon_trader.database.journal_care import verify
 from lemon_trader.env_live import FolderStore
-from lemon_trader.run.checks_record import is_proven
-from lemon_trader.run.doctor_lines import Lines
+from lemon_trader.run.doctor.lines import Lines
+from lemon_trader.run.doctor.record import is_proven
 from lemon_trader.run.trading import UNPROVEN_BUDGET
 
 COLUMNS: Final = 80

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from lemon_trader.core.events import Event, Fill, OrderRow, OrderUpdate, PlaceAccepted
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import REDUCE_ONLY, SELL, TRIGGER, US_PER_S, WHOLE_POSITION
-from lemon_trader.run.checks_bench import Bench, CheckFailed, Placed
+from lemon_trader.run.doctor.bench import Bench, CheckFailed, Placed
 
 Outcome = tuple[str, dict[str, object], dict[str, Any]]
 

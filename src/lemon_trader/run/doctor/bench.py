@@ -26,7 +26,7 @@ from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, POST_ONLY, REDUCE_ONLY, SELL, TAKE, US_PER_MS, US_PER_S
 from lemon_trader.env import Store
 from lemon_trader.exchanges.dialect import WireError
-from lemon_trader.run.checks_record import Result, read_out, write_out
+from lemon_trader.run.doctor.record import Result, read_out, write_out
 from lemon_trader.run.menu_figures import Liquidity, liquidity
 from lemon_trader.run.reach import Asker, Reach, Reply
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from lemon_trader.config.reach import ReachSettings
 from lemon_trader.config.settings import LIVE, LOCK_FILE
 from lemon_trader.env_live import FolderStore
-from lemon_trader.run.checks import CHECKS
-from lemon_trader.run.checks_bench import Bench, Check, Leftovers
-from lemon_trader.run.checks_record import OUT_FILE, Record, Result, fingerprint, read_out, read_record, write_record
-from lemon_trader.run.doctor_exchange import examine
-from lemon_trader.run.doctor_lines import Lines
+from lemon_trader.run.doctor.bench import Bench, Check, Leftovers
+from lemon_trader.run.doctor.checks import CHECKS
+from lemon_trader.run.doctor.exchange import examine
+from lemon_trader.run.doctor.lines import Lines
+from lemon_trader.run.doctor.record import OUT_FILE, Record, Result, fingerprint, read_out, read_record, write_record
 from lemon_trader.run.reach import Reach, open_reach
 from lemon_trader.run.side_loop import SideLoop
 

@@ -12,9 +12,9 @@ from lemon_trader.core.state import HIST_LAG_US
 from lemon_trader.core.units import POST_ONLY, SELL, US_PER_MS, US_PER_S
 from lemon_trader.exchanges.dialect import EXPIRED
 from lemon_trader.exchanges.signers import SigningError
-from lemon_trader.run.checks_bench import Bench, Check, CheckFailed
-from lemon_trader.run.checks_record import NAMES
-from lemon_trader.run.checks_triggers import trigger_events, triggers
+from lemon_trader.run.doctor.bench import Bench, Check, CheckFailed
+from lemon_trader.run.doctor.record import NAMES
+from lemon_trader.run.doctor.triggers import trigger_events, triggers
 
 Outcome = tuple[str, dict[str, object], dict[str, Any]]
 

@@ -13,7 +13,7 @@ from lemon_trader.core.instrument import Instrument, atoms_text
 from lemon_trader.core.units import US_PER_MS, US_PER_S
 from lemon_trader.exchanges.dialect import AccountSwitches
 from lemon_trader.matching.rules import Rules
-from lemon_trader.run.doctor_lines import Lines
+from lemon_trader.run.doctor.lines import Lines
 from lemon_trader.run.menu_figures import liquidity
 from lemon_trader.run.reach import Asker, Reach
 from lemon_trader.run.sheets import money, percent
