@@ -1,19 +1,25 @@
 """Equal commands in every carrier: live over a stepped loopback against replay, on the same tape with the same parameters."""
 
 import pytest
+from msgspec.structs import replace
 from tests.agreement.tapes import CASES, Case
 from tests.fake_env import START_US
 from tests.replay_rig import NAME, Rig, bare, books_of_bot, books_of_exchange, replay, without_id
 from tests.stepped_loopback import SteppedVenue
 
 from lemon_trader.market.instruments import default_instrument
+from lemon_trader.matching.rules import STATED
 from lemon_trader.sandbox.desk import Switches
+from lemon_trader.sandbox.terms import sandbox_rules
 from lemon_trader.sandbox.world import EMPTY, WorldOptions, make_world
 
 
 def live(case: Case) -> Rig:
     """The tape through the client, the protocol and the sandbox; bytes on every way."""
-    options = WorldOptions(market=EMPTY, symbols=(case.symbol,), accounts=1, balances={"USDC": "10000"}, switches=Switches(heartbeat_us=0))
+    options = WorldOptions(
+        market=EMPTY, symbols=(case.symbol,), accounts=1, balances={"USDC": "10000"}, switches=Switches(heartbeat_us=0),
+        rules=replace(sandbox_rules(), mark_rule=STATED),  # the tape says where the mark is, as in replay
+    )  # fmt: skip
     world = make_world(options, START_US)
     venue = SteppedVenue(world)
     rig = Rig(bare(case.pair, default_instrument(case.symbol), venue), venue, world.app.desk.exchange, START_US)

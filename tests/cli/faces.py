@@ -5,11 +5,15 @@ import io
 import sys
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.market.acts import Level, Reference
+from lemon_trader.matching.rules import STATED
 from lemon_trader.messages import catalogue
 from lemon_trader.run.side_loop import SideLoop
 from lemon_trader.sandbox.server import ServerOptions, start_sandbox
+from lemon_trader.sandbox.terms import sandbox_rules
 from lemon_trader.sandbox.world import WorldOptions
 
 KEY_NAMES = ("API_KEY", "SECRET_KEY", "BACKPACK_KEY", "BACKPACK_SECRET", "LEMON_TRADER_LANG", "LC_ALL", "LC_MESSAGES")
@@ -66,6 +70,7 @@ MARK, DIP, PAUSE_S = 15_005, 14_900, 0.3
 def dipping_sandbox(*, still=False, **world):
     """A sandbox of still books in which only the perpetual's mark dips for an instant, a few times a second: a stop near it fires soon."""
     loop = SideLoop()
+    world.setdefault("rules", replace(sandbox_rules(), mark_rule=STATED))  # an average over a minute would not dip
     try:
         sandbox = loop.do(start_sandbox(ServerOptions(world=WorldOptions(market="empty", **world))))
 

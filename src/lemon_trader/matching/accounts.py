@@ -21,6 +21,7 @@ class Account:
     Attributes:
         live: orders that may still be filled, fired or cancelled, by id, oldest first.
         fills, order_history, funding, closed_positions: ledger rows, oldest first; `order_history` holds ended orders.
+        fees_ppm: spot maker, spot taker, perpetual maker, perpetual taker.
         imf_floor_ppm: initial margin fraction is at least this: 1 / the account's leverage limit; 0 = the market's own alone.
         lent: claims (> 0) and debts (< 0) in the lending pools, atoms by asset; `interest` is what came of them so far.
         loans: the assets that are collateral or lent.
@@ -37,6 +38,7 @@ class Account:
         self.order_history: list[OrderState] = []
         self.funding: list[Funded] = []
         self.closed_positions: list[Position] = []
+        self.fees_ppm = (rules.spot_maker_ppm, rules.spot_taker_ppm, rules.perp_maker_ppm, rules.perp_taker_ppm)
         self.imf_floor_ppm = rules.imf_floor_ppm
         self.is_liquidating = False
         self.loans: Mapping[str, Loan] = rules.loans

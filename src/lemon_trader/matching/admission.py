@@ -9,6 +9,7 @@ from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.brackets import triggers_of
 from lemon_trader.matching.lending import Lending
+from lemon_trader.matching.limits import leaves_premium_band
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import cost_atoms, reducible_lots
@@ -31,7 +32,7 @@ def check_terms(new: NewOrder, account: Account, listing: Listing, rules: Rules,
     if new.reduce_only and not listing.instrument.is_perp:
         raise Refused(Code.INVALID_ORDER, "Reduce only orders exist on futures markets only")
     _check_quantity(new, listing)
-    _check_price(new, listing)
+    _check_price(new, listing, rules)
     if new.attached is not None:
         _check_attached(new.attached, listing)
     if is_child:
@@ -144,7 +145,7 @@ def _check_quantity(new: NewOrder, listing: Listing) -> None:
         raise Refused(Code.INVALID_QUANTITY, "Quantity is above the maximum allowed value", Reason.INVALID_QUANTITY)
 
 
-def _check_price(new: NewOrder, listing: Listing) -> None:
+def _check_price(new: NewOrder, listing: Listing, rules: Rules) -> None:
     """A market order has no price; a limit price keeps to the market's bounds and bands. A trigger's bands are looked at when it fires."""
     instrument = listing.instrument
     if new.order_type is OrderType.MARKET:
@@ -163,6 +164,8 @@ def _check_price(new: NewOrder, listing: Listing) -> None:
         raise Refused(Code.INVALID_PRICE, "Price is too far from the last active price", Reason.PRICE_OUT_OF_BOUNDS)
     if _is_outside(new.ticks, listing.mark_ticks, instrument.band_low_ppm, instrument.band_high_ppm):
         raise Refused(Code.INVALID_PRICE, "Price is too far from the mean mark price", Reason.PRICE_OUT_OF_BOUNDS)
+    if listing.terms.premium_band_ppm and leaves_premium_band(new.side, new.ticks, listing, rules):
+        raise Refused(Code.INVALID_PRICE, "Price is too far from the mean premium", Reason.PRICE_OUT_OF_BOUNDS)
 
 
 def _check_attached(attached: Attached, listing: Listing) -> None:

@@ -144,7 +144,7 @@ class Clearing:
         order.executed_quote_atoms += quote
         order.updated_us = at_us
         order.status = Status.FILLED if not order.open_lots else Status.PARTIALLY_FILLED
-        rate = self._fee_ppm(instrument, order, is_maker=is_maker)
+        rate = self._fee_ppm(account, instrument, order, is_maker=is_maker)
         realised = 0
         moves: list[PositionChanged] = []
         if instrument.is_perp:
@@ -279,13 +279,13 @@ class Clearing:
         account.add(asset, atoms)
         self.stale[account.name, asset] = None
 
-    def _fee_ppm(self, instrument: Instrument, order: OrderState, *, is_maker: bool) -> int:
-        rules = self._rules
+    def _fee_ppm(self, account: Account, instrument: Instrument, order: OrderState, *, is_maker: bool) -> int:
         if order.origin is not Origin.USER:
-            return 0 if order.origin is Origin.ADL_AUTOCLOSE else rules.liquidation_fee_ppm
+            return 0 if order.origin is Origin.ADL_AUTOCLOSE else self._rules.liquidation_fee_ppm
+        spot_maker, spot_taker, perp_maker, perp_taker = account.fees_ppm
         if instrument.is_perp:
-            return rules.perp_maker_ppm if is_maker else rules.perp_taker_ppm
-        return rules.spot_maker_ppm if is_maker else rules.spot_taker_ppm
+            return perp_maker if is_maker else perp_taker
+        return spot_maker if is_maker else spot_taker
 
     def _move_position(
         self, account: Account, listing: Listing, order: OrderState, ticks: int, lots: int, fee: int, at_us: int,

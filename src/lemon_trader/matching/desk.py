@@ -13,6 +13,7 @@ from lemon_trader.matching.brackets import Brackets
 from lemon_trader.matching.clearing import LEND, REPAY, Clearing
 from lemon_trader.matching.effects import Change
 from lemon_trader.matching.lending import Lending
+from lemon_trader.matching.limits import check_limits
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import Matcher, cost_atoms, lots_for_quote, market_bound, reducible_lots
@@ -110,6 +111,8 @@ class Desk:
                 lots = lots_for_quote(listing, new.side, new.quote_atoms, limit_ticks)
                 if lots < listing.instrument.min_lots and len(listing.facing(new.side)):
                     raise Refused(Code.INVALID_CLIENT_REQUEST, "Quantity is below the minimum allowed value", Reason.INVALID_QUANTITY)
+        if listing.instrument.is_perp and not new.reduce_only:
+            check_limits(new.side, lots, owner, listing, self._listings, self._rules)
         return check_means(new, owner, listing, self._listings, self._settlement, self._lending, lots, limit_ticks)
 
     def _enter(

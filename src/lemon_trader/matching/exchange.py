@@ -190,9 +190,8 @@ class Exchange:
         return (now_us // interval + 1) * interval
 
     def open_interest_lots(self, symbol: str) -> int:
-        """Σ of what accounts hold long or short, whichever is more: the outside world is on the other side of the difference."""
-        held = [account.position_lots(symbol) for account in self._listing(symbol).holders.values()]
-        return max(sum(lots for lots in held if lots > 0), -sum(lots for lots in held if lots < 0))
+        """Σ of what accounts hold long or short, whichever is more. Raises Refused INVALID_MARKET."""
+        return self._listing(symbol).open_interest_lots()
 
     def margin(self, account: str) -> Margin:
         """The account's equity and margin at the present marks. Without perpetuals, its balance of the first market's quote."""
@@ -272,6 +271,10 @@ class Exchange:
         if not 0 <= floor_ppm <= PPM:
             raise ValueError(f"an initial margin floor of {floor_ppm} ppm; give 0 to {PPM}")
         self.accounts[account].imf_floor_ppm = floor_ppm
+
+    def set_fees(self, account: str, fees_ppm: tuple[int, int, int, int]) -> None:
+        """Fees of an account from now on: spot maker, spot taker, perpetual maker, perpetual taker; ppm, negative = rebate."""
+        self.accounts[account].fees_ppm = fees_ppm
 
     def books(self) -> Books:
         """The exchange's own side of everything, as it stands."""

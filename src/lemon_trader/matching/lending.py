@@ -27,6 +27,7 @@ class Lending:
         self, rules: Rules, clearing: Clearing, listings: Mapping[str, Listing], settlement: str | None, effects: list[Effect]
     ) -> None:  # fmt: skip
         self.loans: Mapping[str, Loan] = rules.loans
+        self._limit_atoms = rules.borrow_limit_atoms
         self._clearing = clearing
         self._listings = listings
         self._settlement = settlement
@@ -64,6 +65,8 @@ class Lending:
         unit = worth_atoms(self._listings, self._settlement, asset, PPM)
         if not unit:
             return 0
+        if self._limit_atoms:
+            room = min(room, (self._limit_atoms - self._owed_atoms(account, asset, 0)) * PPM // unit)
         return max(0, min(room, (now.equity_atoms - now.initial_atoms) * PPM // fraction * PPM // unit))
 
     def borrow_lend(self, account: Account, asset: str, atoms: int, now: int) -> None:
@@ -91,10 +94,19 @@ class Lending:
             raise Refused(Code.INSUFFICIENT_SUPPLY, "Insufficient supply", Reason.INSUFFICIENT_BORROWABLE_QUANTITY)
         if self._settlement is None:
             raise Refused(Code.BORROW_LIMIT, "Borrow limit exceeded", Reason.INSUFFICIENT_MARGIN)
+        if self._limit_atoms and self._owed_atoms(account, asset, atoms) > self._limit_atoms:
+            raise Refused(Code.BORROW_LIMIT, "Borrow limit exceeded", Reason.INSUFFICIENT_BORROWABLE_QUANTITY)
         now = margin(account, self._listings, self._settlement)
         more = share(worth_atoms(self._listings, self._settlement, asset, atoms), max(loan.imf_ppm, account.imf_floor_ppm), 0)
         if now.equity_atoms < now.initial_atoms + more:
             raise Refused(Code.INSUFFICIENT_MARGIN, "Insufficient margin", Reason.INSUFFICIENT_MARGIN)
+
+    def _owed_atoms(self, account: Account, asset: str, more_atoms: int) -> int:
+        """What an account's debts are worth with `more_atoms` of `asset` on top."""
+        assert self._settlement is not None
+        debts = {name: -atoms for name, atoms in account.lent.items() if atoms < 0}
+        debts[asset] = debts.get(asset, 0) + more_atoms
+        return sum(worth_atoms(self._listings, self._settlement, name, atoms) for name, atoms in debts.items())
 
     def _check_redeem(self, asset: str, atoms: int) -> None:
         if atoms > 0 and self._borrowed[asset] > self._lent[asset] - atoms:

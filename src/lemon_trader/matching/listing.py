@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
@@ -67,6 +69,7 @@ class Listing:
         self._low_ticks *= ticks_by
         self._high_ticks *= ticks_by
         self.outside_lots *= lots_by
+        self.terms = replace(self.terms, open_interest_lots=self.terms.open_interest_lots * lots_by)
         bid_ticks, bid_lots, ask_ticks, ask_lots = self._touch
         self._touch = (bid_ticks * ticks_by, bid_lots * lots_by, ask_ticks * ticks_by, ask_lots * lots_by)
 
@@ -84,6 +87,12 @@ class Listing:
         return (bid.ticks, bid.lots, ask.ticks, ask.lots) if bid and ask else (
             bid.ticks if bid else 0, bid.lots if bid else 0, ask.ticks if ask else 0, ask.lots if ask else 0,
         )  # fmt: skip
+
+    def open_interest_lots(self, side: int = 0) -> int:
+        """What accounts hold long (BUY) or short (SELL); 0 = whichever is more: the outside world is on the other side of the rest."""
+        held = [account.position_lots(self.instrument.symbol) for account in self.holders.values()]
+        longs, shorts = sum(lots for lots in held if lots > 0), -sum(lots for lots in held if lots < 0)
+        return max(longs, shorts) if not side else longs if side == BUY else shorts
 
     @property
     def active_ticks(self) -> int:

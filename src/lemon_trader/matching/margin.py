@@ -13,6 +13,7 @@ import msgspec
 from lemon_trader.core.units import ATOMS_PER_UNIT, BUY, PPM
 from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.listing import Listing
+from lemon_trader.matching.rules import Loan
 
 _PPB_OF_PPM = 1_000
 
@@ -131,6 +132,19 @@ def fraction_ppb(atoms: int, base_ppm: int, factor_ppb: int) -> int:
     return max(base_ppm * _PPB_OF_PPM, root + (root * root < squared))
 
 
+def weight_ppm(loan: Loan, atoms: int) -> int:
+    """What a unit of `atoms` (0 or more) of an asset counts as collateral, parts per million of its price.
+
+    Where the asset has a curve it falls with the root of the quantity. The reference (§2.3) knows the curve's two numbers and not its
+    formula; this is the usual one of exchanges whose haircut is of that name.
+    """
+    if not loan.curve_base_ppm:
+        return loan.weight_ppm
+    root_ppb = isqrt(max(0, atoms) * ATOMS_PER_UNIT)  # of the quantity in whole units, parts per 10⁹
+    bent = loan.curve_base_ppm * ATOMS_PER_UNIT // (ATOMS_PER_UNIT + loan.curve_ppb * root_ppb // ATOMS_PER_UNIT)
+    return min(loan.weight_ppm, bent)
+
+
 def worth_atoms(listings: Mapping[str, Listing], settlement: str, asset: str, atoms: int) -> int:
     """An amount of any asset in the settlement asset, by its perpetual's index, else its spot market's price; 0 where there is none."""
     if asset == settlement:
@@ -154,7 +168,7 @@ def _collateral(account: Account, listings: Mapping[str, Listing], settlement: s
             net = account.total(asset) + lent
             if net:
                 worth = worth_atoms(listings, settlement, asset, net)
-                equity += worth * loan.weight_ppm // PPM if worth > 0 else worth
+                equity += worth * weight_ppm(loan, net) // PPM if worth > 0 else worth
         if lent < 0:
             debt = worth_atoms(listings, settlement, asset, -lent)
             initial += share(debt, max(loan.imf_ppm, account.imf_floor_ppm), 0)

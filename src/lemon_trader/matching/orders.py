@@ -71,6 +71,7 @@ class Reason(StrEnum):
     INVALID_QUANTITY = "InvalidQuantity"
     LIQUIDATION = "Liquidation"
     MAX_STOP_ORDERS_PER_POSITION = "MaxStopOrdersPerPosition"
+    POSITION_LIMIT = "PositionLimit"
     POST_ONLY_MODE = "PostOnlyMode"
     POST_ONLY_TAKER = "PostOnlyTaker"
     PRICE_IMPACT = "PriceImpact"
@@ -108,6 +109,7 @@ class Code(StrEnum):
     INVALID_PRICE = "INVALID_PRICE"
     INVALID_QUANTITY = "INVALID_QUANTITY"
     ORDER_LIMIT = "ORDER_LIMIT"
+    POSITION_LIMIT = "POSITION_LIMIT"
     RESOURCE_NOT_FOUND = "RESOURCE_NOT_FOUND"
     TRADING_PAUSED = "TRADING_PAUSED"
 

@@ -22,12 +22,16 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         imf_factor_ppb / mmf_factor_ppb: margin fraction = max(base, factor x sqrt(notional in quote units)); 0 = the base alone.
         open_interest_lots: no order may bring open interest above it; 0 = no limit.
+        position_weight_ppm: how much a position here counts towards an account's position limit.
+        premium_band_ppm: how far a limit price's premium over the index may be from the mark's, of the index; 0 = no band.
         funding_cap_ppb: bound of an interval's funding rate, both ways.
     """
 
     imf_factor_ppb: int = 0
     mmf_factor_ppb: int = 0
     open_interest_lots: int = 0
+    position_weight_ppm: int = PPM
+    premium_band_ppm: int = 0
     funding_cap_ppb: int = 15_000_000
 
 
@@ -36,6 +40,7 @@ class Loan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         weight_ppm: what a unit counts as margin beside its price; the settlement asset is always whole.
+        curve_base_ppm / curve_ppb: of much of it a unit counts less, at most base / (1 + curve x sqrt(quantity)); base 0 = no curve.
         supply_atoms: what the outside world lends to the pool, for ever.
         demand_atoms: what the outside world has borrowed of it.
         rate_ppm: yearly interest at the optimal utilisation.
@@ -45,6 +50,8 @@ class Loan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     weight_ppm: int = 0
+    curve_base_ppm: int = 0
+    curve_ppb: int = 0
     supply_atoms: int = 0
     demand_atoms: int = 0
     rate_ppm: int = 50_000
@@ -68,6 +75,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         partial_market_status: EXPIRED or PARTIALLY_FILLED, of a market or IOC order that filled in part and then ended.
         child_keeps_client_id: whether a fired trigger's child carries the trigger's client id.
         max_open_orders: live orders of an account in a market; 0 = no limit.
+        position_limit_atoms: of an account, positions and the orders that enlarge them, weighted, at mark, settlement asset; 0 = no limit.
+        borrow_limit_atoms: of an account, what all its debts are worth; 0 = no limit.
+        premium_band_sides: "taking" holds only bids from above and asks from below to the premium band, "both" every limit price.
         max_triggers: pending triggers of an account in a market, attached ones included; 0 = no limit.
         attached_arms: "fill" arms attached take-profit and stop-loss with the parent's first fill, "end" when the parent is over.
         attached_cancel_one_another: whether one of the pair ends the other when it fires.
@@ -100,6 +110,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     partial_market_status: Status = Status.EXPIRED
     child_keeps_client_id: bool = False
     max_open_orders: int = 0
+    position_limit_atoms: int = 0
+    borrow_limit_atoms: int = 0
+    premium_band_sides: str = "taking"
     max_triggers: int = 20
     attached_arms: str = "fill"
     attached_cancel_one_another: bool = True
@@ -129,8 +142,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         _check("client_id_rule", self.client_id_rule, ("live", "forever", "none"))
         _check("partial_market_status", self.partial_market_status, (Status.EXPIRED, Status.PARTIALLY_FILLED))
         _check("attached_arms", self.attached_arms, ("fill", "end"))
+        _check("premium_band_sides", self.premium_band_sides, ("taking", "both"))
         _check("mark_rule", self.mark_rule, (STATED, COMPUTED))
-        for name in ("taker_delay_us", "settlement_interval_us", "liquidation_pause_us", "max_triggers", "max_open_orders"):
+        for name in (
+            "taker_delay_us",
+            "settlement_interval_us",
+            "liquidation_pause_us",
+            "max_triggers",
+            "max_open_orders",
+            "position_limit_atoms",
+            "borrow_limit_atoms",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("funding_interval_us", "interest_interval_us", "liquidation_chunk_ppm"):

@@ -27,6 +27,7 @@ class DemoAccount(msgspec.Struct, frozen=True):
         secret: what its user signs with; of an own account only what the exchange needs: "" with ED25519.
         balances: atoms by asset.
         scheme: how its requests are signed, ED25519 or HMAC_SHA256.
+        tier: the fee tier that it pays by; None = what the exchange's rules say, which is the first.
         is_own: its keys are the user's and not made from a seed: they are never shown.
     """
 
@@ -36,6 +37,7 @@ class DemoAccount(msgspec.Struct, frozen=True):
     balances: dict[str, int]
     scheme: str = ED25519
     is_own: bool = False
+    tier: str | None = None
 
     def verifier(self) -> Verifier:
         """Who checks this account's signatures."""

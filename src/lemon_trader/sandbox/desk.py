@@ -18,6 +18,7 @@ from lemon_trader.sandbox.accounts import DemoAccount, Verifier
 from lemon_trader.sandbox.faults import Faults
 from lemon_trader.sandbox.regrid import Outside
 from lemon_trader.sandbox.tape import Tape
+from lemon_trader.sandbox.tiers import tier_of
 
 _FAR: Final = 1_000  # times the mark: no short's liquidation price is looked for beyond
 
@@ -84,6 +85,8 @@ class Desk:
         for account in accounts:
             if account.name not in exchange.accounts:
                 exchange.open_account(account.name, account.balances)
+            if account.tier is not None:
+                exchange.set_fees(account.name, tier_of(account.tier).fees_ppm)
 
     def change_filters(
         self, symbol: str, now_us: int, *, tick: str | None = None, lot: str | None = None, min_qty: str | None = None,

@@ -33,6 +33,7 @@ from lemon_trader.exchanges.backpack.words import (
     SAYS_NOT_FOUND,
     SIDES,
 )
+from lemon_trader.matching.margin import weight_ppm
 from lemon_trader.matching.orders import Attached, Leg, NewOrder, OrderState, OrderType, Refused, SelfTrade, TimeInForce, TriggerBy
 from lemon_trader.sandbox.desk import Answer, Call, Desk
 
@@ -107,9 +108,10 @@ def chosen_markets(desk: Desk, call: Call) -> Mapping[str, Instrument]:
 def account(desk: Desk, call: Call) -> Json:
     """Fees, switches, and how many orders are open."""
     rules, orders = desk.exchange.rules, desk.exchange.open_orders(call.account)
+    limits = {name: atoms for name in ("borrow_limit_atoms", "position_limit_atoms") if (atoms := getattr(rules, name))}
     triggers, owner = sum(order.is_trigger for order in orders), desk.exchange.accounts[call.account]
     return account_row(
-        maker_taker_ppm=(rules.spot_maker_ppm, rules.spot_taker_ppm, rules.perp_maker_ppm, rules.perp_taker_ppm),
+        maker_taker_ppm=owner.fees_ppm,
         leverage_limit=_leverage(desk, call.account),
         limit_orders=len(orders) - triggers,
         trigger_orders=triggers,
@@ -117,6 +119,7 @@ def account(desk: Desk, call: Call) -> Json:
         auto_lend=owner.auto_lend,
         auto_borrow_settlements=owner.auto_borrow_settlements,
         auto_repay_borrows=owner.auto_repay_borrows,
+        **limits,
     )
 
 
@@ -155,7 +158,8 @@ def collateral(desk: Desk, call: Call) -> Json:
     lines = [
         CollateralLine(
             asset, desk.exchange.worth_atoms(asset, ATOMS_PER_UNIT), held.total(asset), held.locked(asset),
-            PPM if asset in quotes else loans[asset].weight_ppm if asset in loans else 0, held.lent.get(asset, 0),
+            PPM if asset in quotes else weight_ppm(loans[asset], held.total(asset) + held.lent.get(asset, 0)) if asset in loans else 0,
+            held.lent.get(asset, 0),
         )
         for asset in held.assets
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from lemon_trader.exchanges.backpack.server import Refusal, choice, parameter_er
 from lemon_trader.exchanges.backpack.server_public import (
     INTERVALS,
     asset_row,
+    bps_text,
     collateral_asset_row,
     depth_body,
     funding_rate_row,
@@ -30,6 +31,7 @@ from lemon_trader.exchanges.backpack.words import (
 )
 from lemon_trader.sandbox.desk import Answer, Call, Desk
 from lemon_trader.sandbox.tape import DAY_US, WEEK_US, bucket_end, bucket_start
+from lemon_trader.sandbox.tiers import TIERS
 
 Json = dict[str, Any]
 
@@ -67,9 +69,13 @@ def assets(desk: Desk, call: Call) -> list[Json]:
 def collateral(desk: Desk, call: Call) -> list[Json]:
     """What counts as margin, and at which weight: the quote assets whole."""
     del call
-    weights = {asset: loan.weight_ppm for asset, loan in desk.exchange.rules.loans.items() if asset in _assets(desk)}
-    weights |= {market.quote: 1_000_000 for market in desk.markets.values()}
-    return [collateral_asset_row(asset, weights[asset]) for asset in sorted(weights)]
+    haircuts = {
+        asset: (loan.weight_ppm, loan.curve_base_ppm, loan.curve_ppb)
+        for asset, loan in desk.exchange.rules.loans.items()
+        if asset in _assets(desk)
+    }
+    haircuts |= {market.quote: (1_000_000, 0, 0) for market in desk.markets.values()}
+    return [collateral_asset_row(asset, *haircuts[asset]) for asset in sorted(haircuts)]
 
 
 def markets(desk: Desk, call: Call) -> list[Json]:
@@ -176,12 +182,20 @@ def funding_rates(desk: Desk, call: Call) -> list[Json]:
 
 
 def fee_tiers(desk: Desk, call: Call) -> Json:
-    """The exchange's one tier."""
-    del call
-    rules = desk.exchange.rules
+    """What accounts of every tier pay, basis points. The names of the rows' keys are not established."""
+    del desk, call
     return {
-        "spot": [{"tier": "Tier 1", "makerFee": str(rules.spot_maker_ppm // 100), "takerFee": str(rules.spot_taker_ppm // 100)}],
-        "futures": [{"tier": "Tier 1", "makerFee": str(rules.perp_maker_ppm // 100), "takerFee": str(rules.perp_taker_ppm // 100)}],
+        kind: [
+            {
+                "tier": tier.name,
+                "makerFee": bps_text(tier.fees_ppm[at]),
+                "takerFee": bps_text(tier.fees_ppm[at + 1]),
+                "stake": str(tier.stake),
+                "volume30d": str(tier.volume),
+            }
+            for tier in TIERS
+        ]
+        for kind, at in (("spot", 0), ("futures", 2))
     }
 
 
@@ -201,10 +215,12 @@ def _assets(desk: Desk) -> list[str]:
 
 
 def _market(desk: Desk, of: Instrument) -> Json:
+    terms = desk.exchange.terms(of.symbol)
     return market_row(
         desk.filters[of.symbol], created_us=desk.created_us, state=desk.market(of.symbol).book_state,
         funding_interval_us=desk.exchange.rules.funding_interval_us, funding_bound_bps=desk.switches.funding_bound_bps,
-        factors_ppb=(desk.exchange.terms(of.symbol).imf_factor_ppb, desk.exchange.terms(of.symbol).mmf_factor_ppb),
+        factors_ppb=(terms.imf_factor_ppb, terms.mmf_factor_ppb), premium_band_ppm=terms.premium_band_ppm,
+        open_interest=of.qty_text(terms.open_interest_lots) if terms.open_interest_lots else None, weight_ppm=terms.position_weight_ppm,
     )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
         activity_pct: how busy synthetic markets are; 100 = usual.
         accounts: how many demo accounts.
         balances: of each of them, decimal text by asset.
+        tier: the demo accounts' fee tier; None = what the rules say.
         own: accounts with keys of the user's, besides.
         scheme: how their requests are signed.
     """
@@ -53,6 +54,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
     activity_pct: int = 100
     accounts: int = 2
     balances: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(BALANCES))
+    tier: str | None = None
     own: Sequence[DemoAccount] = ()
     scheme: str = ED25519
     rules: Rules = msgspec.field(default_factory=sandbox_rules)
@@ -75,9 +77,11 @@ def make_world(options: WorldOptions, start_us: int, *, faults: Faults | None = 
         UnknownMarket: a symbol that is not listed.
         RecordingError: a recording that cannot be played.
         GateError: a balance that is not a number.
+        UnknownTier: a fee tier that there is not.
     """
     source = _source(options, start_us)
-    accounts = [*demo_accounts(options.seed, options.accounts, options.balances, options.scheme), *options.own]
+    demo = demo_accounts(options.seed, options.accounts, options.balances, options.scheme)
+    accounts = [*(msgspec.structs.replace(account, tier=options.tier) for account in demo), *options.own]
     markets = list(source.instruments.values())
     exchange = Exchange(markets, options.rules, terms_of(markets))
     exchange.advance(start_us)

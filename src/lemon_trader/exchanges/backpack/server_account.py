@@ -15,6 +15,7 @@ from lemon_trader.exchanges.backpack.words import LIMIT, SIDE_WORDS, USER
 Json = dict[str, Any]
 
 USER_ID: Final = 1
+NO_LIMIT_ATOMS: Final = 100_000_000 * ATOMS_PER_UNIT  # what is said where nothing is limited: the venue always names a number
 SYSTEM_ORDERS: Final[Mapping[str, str | None]] = {
     USER: None,
     "LIQUIDATION_AUTOCLOSE": "LiquidatePositionOnBook",
@@ -235,21 +236,22 @@ def _unit_price(cost_atoms: int, lots: int, market: Instrument) -> str:
 def account_row(
     *, maker_taker_ppm: tuple[int, int, int, int], leverage_limit: str, limit_orders: int, trigger_orders: int, is_liquidating: bool,
     auto_lend: bool = False, auto_borrow_settlements: bool = False, auto_repay_borrows: bool = False,
+    borrow_limit_atoms: int = NO_LIMIT_ATOMS, position_limit_atoms: int = NO_LIMIT_ATOMS,
 ) -> Json:  # fmt: skip
-    """The body of `/account`. Rates: spot maker, spot taker, futures maker, futures taker; printed in basis points."""
+    """The body of `/account`. Rates: spot maker, spot taker, futures maker, futures taker; printed in basis points. Limits: quote atoms."""
     spot_maker, spot_taker, perp_maker, perp_taker = maker_taker_ppm
     return {
         "autoBorrowSettlements": auto_borrow_settlements,
         "autoLend": auto_lend,
         "autoRealizePnl": True,
         "autoRepayBorrows": auto_repay_borrows,
-        "borrowLimit": "100000000",
+        "borrowLimit": atoms_text(borrow_limit_atoms),
         "futuresMakerFee": bps_text(perp_maker),
         "futuresTakerFee": bps_text(perp_taker),
         "leverageLimit": leverage_limit,
         "limitOrders": limit_orders,
         "liquidating": is_liquidating,
-        "positionLimit": "100000000",
+        "positionLimit": atoms_text(position_limit_atoms),
         "spotMakerFee": bps_text(spot_maker),
         "spotTakerFee": bps_text(spot_taker),
         "triggerOrders": trigger_orders,

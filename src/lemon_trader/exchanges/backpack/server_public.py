@@ -39,9 +39,21 @@ def bps_text(value_ppm: int) -> str:
 
 def market_row(
     market: Instrument, *, created_us: int, state: str, funding_interval_us: int, funding_bound_bps: int,
-    factors_ppb: tuple[int, int] = (0, 0),
+    factors_ppb: tuple[int, int] = (0, 0), open_interest: str | None = None, premium_band_ppm: int = 0, weight_ppm: int = 1_000_000,
 ) -> Json:  # fmt: skip
-    """One row of `/markets`; `factors_ppb` are those of the initial and maintenance margin functions."""
+    """One row of `/markets`.
+
+    Args:
+        market: the filters.
+        created_us: since when it is listed.
+        state: of the order book.
+        funding_interval_us: perpetuals.
+        funding_bound_bps: bound of an interval's rate, both ways.
+        factors_ppb: of the initial and maintenance margin functions.
+        open_interest: a perpetual's limit in base units; None = none.
+        premium_band_ppm: tolerance of a perpetual's premium band; 0 = no band.
+        weight_ppm: how much a position counts towards an account's limit.
+    """
     perp = market.is_perp
     return {
         "symbol": market.symbol,
@@ -59,7 +71,7 @@ def market_row(
                 "maxImpactMultiplier": _factor(market.impact_high_ppm),
                 "minImpactMultiplier": _factor(market.impact_low_ppm),
                 "meanMarkPriceBand": _band(market),
-                "meanPremiumBand": None,
+                "meanPremiumBand": {"tolerancePct": ppm_text(premium_band_ppm)} if premium_band_ppm else None,
                 "borrowEntryFeeMaxMultiplier": None,
                 "borrowEntryFeeMinMultiplier": None,
                 "maxPriceUpdateMultiplier": None,
@@ -76,8 +88,8 @@ def market_row(
         "fundingInterval": funding_interval_us // US_PER_MS if perp else None,
         "fundingRateUpperBound": str(funding_bound_bps) if perp else None,
         "fundingRateLowerBound": str(-funding_bound_bps) if perp else None,
-        "openInterestLimit": "100000000" if perp else "0",
-        "positionLimitWeight": "1" if perp else None,
+        "openInterestLimit": open_interest if perp else "0",
+        "positionLimitWeight": ppm_text(weight_ppm) if perp else None,
         "orderBookState": state,
         "createdAt": iso_of_us(created_us, digits=6),
         "visible": True,
@@ -98,9 +110,12 @@ def asset_row(symbol: str) -> Json:
     return {"symbol": symbol, "displayName": symbol, "coingeckoId": None, "tokens": [token]}
 
 
-def collateral_asset_row(symbol: str, weight_ppm: int) -> Json:
-    """One row of `/collateral`."""
-    weight = {"weight": ppm_text(weight_ppm), "kind": {"type": "identity"}}
+def collateral_asset_row(symbol: str, weight_ppm: int, curve_base_ppm: int = 0, curve_ppb: int = 0) -> Json:
+    """One row of `/collateral`; with a curve base above 0 the weight falls with the root of the quantity."""
+    kind = {"type": "identity"}
+    if curve_base_ppm:
+        kind = {"type": "inverseSqrt", "base": ppm_text(curve_base_ppm), "positiveCurvePenalty": atoms_text(curve_ppb)}
+    weight = {"weight": ppm_text(weight_ppm), "kind": kind}
     return {"symbol": symbol, "imfFunction": margin_function(20_000), "mmfFunction": margin_function(12_500), "haircutFunction": weight}
 
 
