@@ -20,7 +20,7 @@ from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.matching.accounts import Account
-from lemon_trader.run.checks_record import is_proven
+from lemon_trader.run.doctor.record import is_proven
 from lemon_trader.run.latch import is_latched, show_latch
 from lemon_trader.run.parts import make_signer, market_of
 from lemon_trader.run.scaled import ScaledEnv
