@@ -24,7 +24,7 @@ class Disk:
     Attributes:
         files: by name.
         free_bytes: room left; None = plenty. An append that does not fit writes what fits and fails, as disks do.
-        fail: called with ("append" | "sync" | "replace" | "truncate" | "read" | "open", name) before each act; what it returns is raised.
+        fail: called with ("append" | "sync" | "replace" | "truncate" | "remove" | "read" | "open", name) before each act; what it returns is raised.
         locks: names of locks held by the living process.
         life: counts processes; handles of a dead one may not write.
         calls: how often each act was asked for.
@@ -142,6 +142,13 @@ class FakeStore:
         del image.data[length:]
         image.synced = min(image.synced, length)
 
+    def remove(self, name: str) -> None:
+        """Take it away, durably."""
+        self.disk.act("remove", name, self.life)
+        image = self.disk.files.pop(name, Image())
+        if self.disk.free_bytes is not None:
+            self.disk.free_bytes += len(image.data)
+
     def names(self) -> list[str]:
         """Sorted."""
         return sorted(self.disk.files)
@@ -152,6 +159,10 @@ class FakeStore:
             return False
         self.disk.locks.add(name)
         return True
+
+    def unlock(self, name: str) -> None:
+        """Give it back."""
+        self.disk.locks.discard(name)
 
 
 def full() -> OSError:

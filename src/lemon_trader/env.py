@@ -83,11 +83,17 @@ class Store(Protocol):
     def truncate(self, name: str, length: int) -> None:
         """Cut `name` to its first `length` bytes (a torn tail after a crash). Raises OSError."""
 
+    def remove(self, name: str) -> None:
+        """Take `name` away, durably; harmless when there is none. Raises OSError."""
+
     def names(self) -> list[str]:
         """Names present, sorted."""
 
     def lock(self, name: str) -> bool:
         """Take an exclusive lock that ends with the process; False when another process holds it."""
+
+    def unlock(self, name: str) -> None:
+        """Give a lock of ours back; harmless when we do not hold it."""
 
 
 class Env(Protocol):

@@ -40,6 +40,8 @@ HOUSE: Final = (
     Parameter("lang", "--lang", "choice", None, "help.lang", choices=LANGUAGES),
     Parameter("data_dir", "--data-dir", "text", "data-store", "help.data-dir"),
     Parameter("durability", "--durability", "choice", "normal", "help.durability", choices=("normal", "strict")),
+    Parameter("watchdog", "--watchdog", "bool", "true", "help.watchdog"),
+    Parameter("watchdog_after", "--watchdog-after", "duration", "10s", "help.watchdog-after", low="3s", high="5m"),
     Parameter("ws_proxy", "--ws-proxy", "text", None, "help.ws-proxy"),
     Parameter("keep", "--keep", "bool", "false", "help.keep"),
     Parameter("accept_fee_loss", "--accept-fee-loss", "bool", "false", "help.accept-fee-loss"),

@@ -135,6 +135,8 @@ def resolve(request: Request, declarations: Declarations) -> Resolved:
         ws_proxy=None if house["ws_proxy"] is None else str(house["ws_proxy"]),
         json=bool(house["json"]),
         alerts=alert_settings(house),
+        watchdog=bool(house["watchdog"]),
+        watchdog_after_s=cast("int", house["watchdog_after"]),
     )
     return Resolved(settings, found.doubts)
 

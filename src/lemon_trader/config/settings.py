@@ -174,6 +174,8 @@ class RunSettings:
         ws_proxy: proxy URL for the streams; None = as HTTPS_PROXY says.
         json: the last line of output is one JSON object.
         alerts: who is told what.
+        watchdog: a live run has a watchdog beside it, in a process of its own.
+        watchdog_after_s: an engine silent for so many seconds is hung.
     """
 
     mode: str
@@ -193,6 +195,8 @@ class RunSettings:
     ws_proxy: str | None = None
     json: bool = False
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    watchdog: bool = True
+    watchdog_after_s: int = 10
 
     def __post_init__(self) -> None:
         assert self.mode in MODES

@@ -1,10 +1,14 @@
 """Who may change what the program does: a person's commands, and the latches of limits and of missing protection."""
 
+from typing import Final
+
 from lemon_trader.core.events import Latched, MarketClosing, UserCommand
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.reconcile import POSITION_MISMATCH, adopt_strangers
 from lemon_trader.core.state import AccountState
 from lemon_trader.core.units import ACTIVE, HALTED, MODE_NAMES, REDUCING
+
+WATCHDOG: Final = "WATCHDOG"  # reason of a latch: the engine hung or died, and what opens was cancelled from outside
 
 
 def user_command(state: AccountState, e: UserCommand) -> None:
@@ -54,6 +58,8 @@ def _end_pair(state: AccountState, e: UserCommand) -> None:
 def latched(state: AccountState, e: Latched) -> None:
     """Fold a latch of the account."""
     state.mode, state.mode_reason, state.mode_detail = e.mode, e.reason, e.detail
+    if e.reason == WATCHDOG:
+        state.exit_masked, state.flatten = True, False  # what a kill does: the watchdog has cancelled the EXIT as well, and sells nothing
     state.tell(e.ts_us, "alert.latched", "grave", mode=MODE_NAMES[e.mode], reason=e.reason, detail=e.detail)
     ask_all(state)
 

@@ -36,8 +36,8 @@ from lemon_trader.database.chain import (
 from lemon_trader.env import File, Store
 
 __all__ = [
-    "Durability", "Journal", "JournalCorrupt", "JournalError", "JournalForeign", "JournalLost", "JournalTooNew", "JournalUnwritable",
-    "Opened", "peek", "read_events",
+    "Durability", "Journal", "JournalBeside", "JournalCorrupt", "JournalError", "JournalForeign", "JournalLost", "JournalTooNew",
+    "JournalUnwritable", "Opened", "peek", "read_events",
 ]  # fmt: skip
 
 Durability = Literal["normal", "strict"]
@@ -328,6 +328,38 @@ class Journal:
         if self._file is None:
             self._file = self._store.open_append(self._file_name)
         return self._file
+
+
+class JournalBeside:
+    """The journal of an engine that may still live, for whoever acts beside it: read once, never written.
+
+    What is appended is folded and forgotten; the engine's next start learns of it from the exchange.
+
+    Attributes:
+        sequence: facts read and appended.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.sequence = 0
+        self._store = store
+
+    def open(self, now_us: int) -> Opened:
+        """What stands there now. Raises JournalCorrupt, JournalTooNew, OSError."""
+        del now_us
+        opened = peek(self._store) or Opened(None, [], 0, 0, "")
+        self.sequence = opened.sequence + len(opened.events)
+        return opened
+
+    def append(self, event: AnyEvent) -> None:
+        """Count it."""
+        del event
+        self.sequence += 1
+
+    def checkpoint(self, ts_us: int, state: bytes) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
 
 def peek(store: Store, name: str = "journal") -> Opened | None:

@@ -28,6 +28,7 @@ class Runner:
     Attributes:
         is_winding_down: every pair's duration has passed and something held is still guarded.
         reads, reads_lost: account reads that came and that failed.
+        before_wake: called with the engine's time each second, before the turn.
     """
 
     def __init__(self, engine: Engine, env: Env, venue: Venue, *, durations_us: Mapping[str, int] | None = None) -> None:
@@ -46,6 +47,7 @@ class Runner:
         self._ended_pairs: set[str] = set()
         self._last_read_us = self._started_us
         self._on_tick: list[Callable[[int], None]] = []
+        self.before_wake: Callable[[int], None] = _nothing
         engine.on_wish = self._wanted.set
 
     def on_tick(self, call: Callable[[int], None]) -> None:
@@ -114,6 +116,7 @@ class Runner:
             due = min((m.wake_us for m in self.engine.state.markets.values() if m.wake_us > now), default=now + WAKE_US)
             await self._env.sleep(max(1_000, min(WAKE_US, due - now)))
             now = self._env.now_us()
+            self.before_wake(now)
             self.engine.turn([Wake(now)])
             for call in self._on_tick:
                 call(now)
@@ -167,3 +170,7 @@ class Runner:
             default=self._last_read_us,
         )
         return max(0, min(self._last_read_us, oldest) - OVERLAP_US)
+
+
+def _nothing(now_us: int) -> None:
+    """Nobody listens."""

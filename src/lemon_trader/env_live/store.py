@@ -88,6 +88,11 @@ class FolderStore:
         finally:
             os.close(handle)
 
+    def remove(self, name: str) -> None:
+        """Take `name` away, durably; harmless when there is none. Raises OSError."""
+        self._path(name).unlink(missing_ok=True)
+        self._sync_folder()
+
     def names(self) -> list[str]:
         """Names present, sorted; drafts of an interrupted replacement are not among them."""
         return sorted(entry.name for entry in self._folder.iterdir() if NAME.match(entry.name) and entry.is_file())
@@ -102,6 +107,12 @@ class FolderStore:
             return False
         self._locks[name] = handle
         return True
+
+    def unlock(self, name: str) -> None:
+        """Give a lock of ours back; harmless when we do not hold it."""
+        handle = self._locks.pop(name, -1)
+        if handle >= 0:
+            os.close(handle)
 
     def close(self) -> None:
         """Give the locks back; the process's end does the same."""

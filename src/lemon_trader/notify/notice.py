@@ -24,6 +24,10 @@ EVENT_OF: Final = {
     "alert.latched": "halt",
     "alert.command_kill": "halt",
     "alert.command_flatten": "halt",
+    "alert.watchdog_hung": "halt",
+    "alert.watchdog_dead": "halt",
+    "alert.watchdog_done": "halt",
+    "alert.watchdog_not_done": "halt",
     "alert.command_stop": "command",
     "alert.command_cancel": "command",
     "alert.command_resume": "command",
@@ -63,6 +67,8 @@ EVENT_OF: Final = {
     "alert.undelivered": "fault",
     "alert.delivered": "fault",
     "alert.heartbeat_lost": "fault",
+    "alert.watchdog_lost": "fault",
+    "alert.watchdog_no_latch": "fault",
 }
 
 

@@ -14,14 +14,15 @@ from typing import Final
 
 from lemon_trader.config.settings import LIVE, Face, Keys, PairSettings, RunSettings
 from lemon_trader.config.values import default, parse
-from lemon_trader.core.events import Started, UserCommand, Wake
+from lemon_trader.core.events import Started, UserCommand
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.state import Alert
-from lemon_trader.core.units import ATOMS_PER_UNIT, STOP, US_PER_S
+from lemon_trader.core.units import ATOMS_PER_UNIT, STOP
 from lemon_trader.database.journal import JournalUnwritable, peek
 from lemon_trader.env import Env
 from lemon_trader.env_live import FolderStore, LiveEnv, Proxies
 from lemon_trader.exchanges.dialect import Signer
+from lemon_trader.run.errand import FLATTEN, KILL, ORIGIN, RESUME, carry_out
 from lemon_trader.run.latch import is_latched, show_latch, show_preview
 from lemon_trader.run.looks import folded
 from lemon_trader.run.parts import make_signer
@@ -31,15 +32,7 @@ from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Value
 from lemon_trader.venues.venue import VenueLost
 
-CANCEL: Final = "cancel"
-KILL: Final = "kill"
-FLATTEN: Final = "flatten"
-RESUME: Final = "resume"
 LATCHING: Final = (KILL, FLATTEN)
-CANCEL_WAIT_US: Final = 60 * US_PER_S  # an outcome that nobody knows takes some fifteen seconds to resolve
-FLATTEN_WAIT_US: Final = 180 * US_PER_S
-LOOK_US: Final = 50_000
-ORIGIN: Final = "dead-engine"
 NOISE: Final = frozenset({"alert.unbound_market"})  # that no strategy trades is what such a life is
 
 
@@ -112,34 +105,6 @@ async def act_on(
         return await _carry_out(session, action, face)
     finally:
         await session.close()
-
-
-async def carry_out(session: Session, action: str, wait_us: int = 0) -> bool:
-    """Write the command, then live until it is done or the wait is over; True when it is done. The session has recovered.
-
-    The command stands in the journal before anything is asked or sent: whatever comes, the next life knows it. Raises VenueLost.
-    """
-    env = session.env
-    session.engine.record(UserCommand(env.now_us(), action, "", ORIGIN))
-    await session.attend()
-    session.engine.turn([Wake(env.now_us())])
-    until = env.now_us() + (wait_us or (FLATTEN_WAIT_US if action == FLATTEN else CANCEL_WAIT_US))
-    while not is_done(session, action) and env.now_us() < until:
-        await env.sleep(LOOK_US)
-    done = is_done(session, action)
-    session.leave()
-    return done
-
-
-def is_done(session: Session, action: str) -> bool:
-    """Only what the act leaves is left: no order but a STOP after `cancel` and `kill`; no order and nothing sellable after `flatten`."""
-    state = session.state
-    session.engine.look(session.env.now_us())
-    live = [o for m in state.markets.values() for o in m.orders.live]
-    if action != FLATTEN:
-        return not any(o.role != STOP for o in live)
-    held = any(m.position.sellable_lots >= max(1, m.view.min_lots) for m in state.markets.values())
-    return not live and not held and not state.want_read
 
 
 def pairs_of(store_dir: Path, mode: str) -> tuple[PairSettings, ...]:

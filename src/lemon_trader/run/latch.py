@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lemon_trader.config.settings import Face
+from lemon_trader.core.authority import WATCHDOG
 from lemon_trader.core.state import AccountState
 from lemon_trader.core.units import ACTIVE, REDUCING
 
@@ -20,6 +21,8 @@ def reason_of(reason: str, detail: str) -> tuple[str, dict[str, object]]:
     """Message id and values of a mode's reason."""
     if reason in LIMITS:
         return f"latch.{reason}", {"figures": detail or "-"}
+    if reason == WATCHDOG:
+        return "latch.WATCHDOG", {"figures": detail or "-"}
     if reason in COMMANDS:
         return f"latch.{reason}", {}
     return "latch.other", {"reason": " ".join(filter(None, (reason, detail))) or "-"}

@@ -22,7 +22,7 @@ from lemon_trader.core.state import AccountState, Alert, Recorded
 from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
 from lemon_trader.core.watch import held_text
 from lemon_trader.database.db import Database, DatabaseError
-from lemon_trader.database.journal import Journal, JournalError, read_events
+from lemon_trader.database.journal import Journal, JournalBeside, JournalError, read_events
 from lemon_trader.database.records import Recorder, resume
 from lemon_trader.database.statistics import report
 from lemon_trader.engine.control import ControlServer
@@ -32,6 +32,7 @@ from lemon_trader.engine.runner import Runner
 from lemon_trader.engine.snapshot import snapshot
 from lemon_trader.engine.startup import Plan, StartRefused, bind, fold, relist, start
 from lemon_trader.engine.turn import Engine
+from lemon_trader.engine.watchdog import latches
 from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.logger import Log, Redactor
@@ -41,6 +42,9 @@ from lemon_trader.venues.live import LiveVenue
 from lemon_trader.venues.paper import PaperVenue
 
 GRADES: Final = {"info": "info", "warn": "warning", "grave": "error"}
+LOCK_TRIES: Final = 6  # looks and the watchdog hold the engine's lock for an instant, to learn whether somebody else does
+LOCK_STEP_US: Final = 100_000
+STOOD_US: Final = 3 * US_PER_S  # an engine that has not woken for so long looks for latches before anything else
 PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
 
 
@@ -55,7 +59,7 @@ class Session:
 
     def __init__(
         self, settings: RunSettings, env: Env, signer: Signer | None, *, rest_url: str = "", ws_url: str = "", alone: bool = False,
-        locks: Store | None = None, secrets: Sequence[str] = (), world: Env | None = None,
+        locks: Store | None = None, secrets: Sequence[str] = (), world: Env | None = None, beside: bool = False,
     ) -> None:  # fmt: skip
         """Put the parts together; nothing connects yet.
 
@@ -69,6 +73,7 @@ class Session:
             secrets: what no line of the log may show, in whatever spelling.
             locks: where an account's engine is known machine-wide; None = the store's own lock is enough.
             world: the machine's own time, where `env` has a sandbox's; None = they are the same.
+            beside: the engine of this store may still live: its journal is read and not written, and no lock is taken.
         """
         self.settings = settings
         self.env = env
@@ -90,9 +95,12 @@ class Session:
             if signer is not None
             else make_paper(env, self.store, self._sink, settings.paper_balances, rest_url=rest_url, ws_url=ws_url)
         )
-        self.journal = Journal(
-            self.store, mode=settings.mode, account=self._api_key, durability="strict" if settings.strict else "normal"
-        )  # fmt: skip
+        self._is_beside = beside
+        self.journal: Journal | JournalBeside = (
+            JournalBeside(self.store)
+            if beside
+            else Journal(self.store, mode=settings.mode, account=self._api_key, durability="strict" if settings.strict else "normal")
+        )
         self.engine = Engine(self.state, self.journal, self.venue)
         self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=self._redactor)
         self.runner: Runner | None = None
@@ -102,6 +110,8 @@ class Session:
         self._control: ControlServer | None = None
         self._last_us = 0
         self._picture_us = 0
+        self._woke_us = 0
+        self._latched: set[str] = set()  # files that are folded and still lie there
 
     async def recover(self) -> None:
         """Take the lock, fold the journal, read the market's grid and state. Nothing is sent and no strategy is bound.
@@ -110,7 +120,7 @@ class Session:
             StartRefused: another engine runs on this store, or a market is not listed.
             VenueLost, JournalCorrupt and its kin: as they say.
         """
-        if not self.store.lock(LOCK_FILE) or not self._lock_account():
+        if not self._is_beside and not (await self._lock() and self._lock_account()):
             raise StartRefused("start.second_engine", place=str(self.settings.store_dir))
         opened = self.journal.open(self.env.now_us())
         self.cut_bytes = opened.cut_bytes
@@ -125,6 +135,8 @@ class Session:
         if not self._alone:
             self._open_records()  # before a grid changes: the records hold the old one's numbers
         self.engine.on_alert = self._alert  # what a start finds changed is told like everything else
+        if not self._is_beside:
+            self._take_latches(self.env.now_us())
         relist(self.engine, instruments, [pair.symbol for pair in self.settings.pairs], self.env.now_us())
         self.venue.use({symbol: market.instrument for symbol, market in self.state.markets.items()})
         if not self._alone:
@@ -187,6 +199,7 @@ class Session:
         self.state.tell(self.env.now_us(), "alert.started", "info", pairs=pairs, held=held_text(self.state))
         for plan in self.plans:
             self.log.note("info", "start", {"strategy": plan.strategy, "symbol": plan.symbol, **plan.params})
+        self.runner.before_wake = self._wakes
         self.runner.on_tick(self._tick)
         self.runner.run()
         if not self._alone:
@@ -285,7 +298,32 @@ class Session:
         return self._locks.lock(f"{name}.lock")
 
     def _sink(self, facts: Sequence[Event]) -> None:
+        if self._woke_us and facts[-1].ts_us - self._woke_us > STOOD_US:
+            self._wakes(facts[-1].ts_us)  # it stood still: whoever watched it may have halted it meanwhile
         self.engine.turn(facts)
+
+    async def _lock(self) -> bool:
+        """Take the engine's lock; False when another engine holds it."""
+        for _ in range(LOCK_TRIES):
+            if self.store.lock(LOCK_FILE):
+                return True
+            await self.env.sleep(LOCK_STEP_US)
+        return False
+
+    def _wakes(self, now_us: int) -> None:
+        self._woke_us = now_us
+        self._take_latches(now_us)
+
+    def _take_latches(self, now_us: int) -> None:
+        """Journal what halts this engine, then take its file away, but not before the journal is on the disk."""
+        with suppress(OSError):  # the next wake tries again
+            for name, event in latches(self.store, now_us):
+                if name not in self._latched:
+                    self._latched.add(name)
+                    self.engine.record(event)
+                if self.engine.unwritten is None:
+                    self.store.remove(name)
+                    self._latched.discard(name)
 
     def _command(self, action: str, origin: str, detail: str) -> None:
         assert self.runner is not None
@@ -331,7 +369,10 @@ class Session:
 
 
 async def until_told(session: Session, *, first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Wait for the end of the run: its duration, a command, or a signal. `first` is told of the first signal, `second` of the next."""
+    """Wait for the end of the run: its duration, a command, or a signal. `first` is told of the first signal, `second` of the next.
+
+    SIGUSR1 is no end: it says `kill`, and the run goes on, halted.
+    """
     assert session.runner is not None
     loop = asyncio.get_running_loop()
     runner = session.runner
@@ -346,4 +387,7 @@ async def until_told(session: Session, *, first: Callable[[], None], second: Cal
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         with suppress(NotImplementedError):  # Windows has no handlers on a loop: Ctrl-C raises there
             loop.add_signal_handler(number, signalled)
+    if hasattr(signal, "SIGUSR1"):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(signal.SIGUSR1, runner.command, "kill", "signal")
     await runner.until_ended()

@@ -26,6 +26,7 @@ from lemon_trader.run.parts import make_signer, market_of
 from lemon_trader.run.scaled import ScaledEnv
 from lemon_trader.run.session import Session, until_told
 from lemon_trader.run.sheets import show_sheet
+from lemon_trader.run.watchdog import Guard, Watch
 from lemon_trader.sandbox.server import PortInUse, RunningSandbox, ServerOptions, start_sandbox
 from lemon_trader.sandbox.world import SYNTHETIC, WorldOptions
 from lemon_trader.strategies.catalog import STRATEGIES
@@ -45,7 +46,7 @@ FEE_LOSS: Final = "quote.spread-below-fees"
 def run_trading(settings: RunSettings, face: Face, *, rest_url: str = "", ws_url: str = "") -> int:
     """Trade until the end; the exit code: 0 in order, 1 lost on the way, 2 refused before anything was sent.
 
-    `rest_url` and `ws_url` are where paper finds its market; "" = the exchange's own.
+    `rest_url` and `ws_url` are where paper and live find the exchange; "" = the exchange's own.
     """
     return carry(_trade(settings, face, rest_url, ws_url), face)
 
@@ -86,6 +87,7 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
 
     sandbox: RunningSandbox | None = None
     session: Session | None = None
+    guard: Guard | None = None
     env = LiveEnv(settings.data_dir, failed, proxies=Proxies(stream=settings.ws_proxy or "", environ=os.environ))
     try:
         if settings.mode == SANDBOX:
@@ -99,7 +101,7 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
             secret = settings.keys.secret_key.reveal()
             signer = make_signer(settings.keys.api_key, secret)
             locks = FolderStore(Path.home() / ".lemon-trader" / "locks")
-            session = Session(settings, env, signer, locks=locks, secrets=[secret])
+            session = Session(settings, env, signer, rest_url=rest_url, ws_url=ws_url, locks=locks, secrets=[secret])
         session.on_alert = lambda alert: tell(face, alert)
         await session.recover()
         if session.cut_bytes:
@@ -113,7 +115,12 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
         if not confirm(settings, face, session, list(plans)):
             face.say("start.declined")
             return REFUSED
+        if settings.mode == LIVE:
+            guard = watched(settings, face, session, rest_url, ws_url)
         await session.trade()
+        if guard is not None and session.runner is not None:
+            guard.beat(session.env.now_us())  # from now on silence counts: what rests was placed by now
+            session.runner.on_tick(guard.beat)
         gc.collect()
         gc.freeze()  # what lives as long as the program is not looked through again: a full pass would stop it for a tenth of a second
         for plan in plans:
@@ -133,8 +140,28 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
     finally:
         if session is not None:
             await session.close()
+        if guard is not None:
+            await guard.leave()
         if sandbox is not None:
             await sandbox.stop()
+
+
+def watched(settings: RunSettings, face: Face, session: Session, rest_url: str, ws_url: str) -> Guard | None:
+    """A watchdog beside a live run, started; None where it was not wanted, or cannot be."""
+    if not settings.watchdog:
+        face.say("watchdog.off")
+        return None
+    if os.name != "posix":
+        face.say("watchdog.not-here")
+        return None
+
+    def told(key: str, grade: str, **values: object) -> None:
+        session.state.tell(session.env.now_us(), key, grade, **values)
+
+    guard = Guard(session.env, Watch(settings, rest_url, ws_url), told)
+    guard.start()
+    face.say("watchdog.watches", seconds=settings.watchdog_after_s)
+    return guard
 
 
 async def open_sandbox(settings: RunSettings) -> RunningSandbox:
