@@ -61,7 +61,11 @@ def test_command_lines_of_the_readmes_can_be_read(name):
     seeds = [shlex.split(line)[2:] for line in lines if line.startswith("python run.py ")]
     assert len(seeds) >= 2
     for arguments in seeds:
-        read_flags(arguments, trading_groups(faces=True), words=False)
+        if arguments[0] in COMMANDS:
+            command = COMMANDS[arguments[0]]
+            read_flags(arguments[1:], command.groups(), words=bool(command.operands))
+        else:
+            read_flags(arguments, trading_groups(faces=True), words=False)
     for line in lines:
         if line.startswith("lemon-trader ") and "|" not in line:
             words = shlex.split(line)[1:]

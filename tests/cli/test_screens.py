@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from decimal import Decimal
 
 import pytest
@@ -93,14 +94,18 @@ def test_heads_take_as_few_lines_as_the_screen_has_room_for():
 
 
 def test_a_sentence_breaks_at_blanks_on_a_terminal_and_keeps_its_indent_and_is_whole_in_a_pipe(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("LINES", "24")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda _: os.terminal_size((40, 24)))
     text = "Next:\n  lemon-trader plan martingale:SOL_USDC and so on and on"
     screen, pipe = Terminal(), io.StringIO()
     print_text(text, stream=screen)
     print_text(text, stream=pipe)
     assert screen.getvalue().split("\n") == ["Next:", "  lemon-trader plan martingale:SOL_USDC", "  and so on and on", ""]
     assert pipe.getvalue() == text + "\n"
+    monkeypatch.setenv("COLUMNS", "40")
+    told = io.StringIO()
+    print_text(text, stream=told)
+    assert told.getvalue() == screen.getvalue(), "a pipe that was told how wide it is, as the panel's pages are"
 
 
 def test_no_color_is_obeyed(monkeypatch):

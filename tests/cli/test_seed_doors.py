@@ -86,6 +86,16 @@ def test_what_wins(monkeypatch, capsys, door, line, what, code):
     }[what]
 
 
+@pytest.mark.parametrize("door", ["run.py", "main.py"])
+def test_a_first_word_is_a_command_of_the_program(capsys, door):
+    printed = run(capsys, lambda arguments: seed.main(door, arguments), ["plan", "martingale:SOL_USDC", "--budget", "400", "--lang", "en"])
+    assert printed.code == 0
+    assert "Nothing was sent." in printed.out
+    wrong = run(capsys, lambda arguments: seed.main(door, arguments), ["statsu", "--lang", "en"])
+    assert wrong.code == 2
+    assert "status" in wrong.err, "a wrong command is answered with the nearest"
+
+
 @pytest.mark.parametrize("line", ["--spred 0.1", "--spread", "SOL_USDC", "--yes=maybe", "--s 1"])
 def test_a_command_line_that_cannot_be_read_is_refused(line):
     with pytest.raises(BadSetting):

@@ -4,9 +4,11 @@ import asyncio
 import json
 
 import pytest
-from tests.panel.kit import FakeDesk, Launched, opened, order, picture, settings_in
+from tests.panel.kit import SMALL, FakeDesk, Launched, opened, order, picture, settings_in
 
+from lemon_trader.cli.declared import declarations
 from lemon_trader.messages.catalogue import say
+from lemon_trader.messages.width import width
 from lemon_trader.panel.commands import COMMANDS, NAMES
 from lemon_trader.panel.desk import Said
 from lemon_trader.panel.settings import FILE
@@ -34,6 +36,18 @@ def test_help_is_a_page_that_names_every_command(tmp_path):
         assert panel.app.screen.has_class("paging")
         await panel.pilot.press("escape")
         assert not panel.app.screen.has_class("paging")
+
+    drive(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("typed", ["help", "params"])
+def test_a_page_breaks_its_sentences_where_the_screen_ends(tmp_path, typed):
+    async def scenario(panel):
+        await panel.type(typed)
+        text = panel.app.query_one("#page").content.plain
+        assert max(width(line) for line in text.split("\n")) <= SMALL[0] - 2
+        meanings = [c.help for c in COMMANDS] if typed == "help" else [p.help for p in declarations()["market-maker"]]
+        assert all(word in text.split() for meaning in meanings for word in say(meaning).split()), "no word is cut"
 
     drive(tmp_path, scenario)
 

@@ -16,6 +16,7 @@ from lemon_trader.messages.catalogue import say
 
 US_PER_MS: Final = 1_000
 ENGINE: Final = "engine"
+WRITTEN: Final = "written"
 MARKET_ROWS: Final = (
     "budget", "bid", "ask", "last", "mark", "position", "sellable", "average", "cost", "realised", "unrealised", "fees", "funding", "net",
     "take_profit", "stop",
@@ -132,7 +133,7 @@ def _print_status(picture: Mapping[str, Any]) -> None:
             (("status.feed-age", {}), _age(picture, "feed_age_us")),
             (("status.account-age", {}), _age(picture, "account_age_us")),
             (("status.venue", {}), picture["venue_status"]),
-            (("status.journal", {}), picture["journal"]),
+            (("status.journal", {}), ("panel.journal.written", {}) if picture["journal"] == WRITTEN else picture["journal"]),
         ]
     print_table(say("status.title"), ("", ""), rows)
     for alert in (picture.get("alerts") or ())[:ALERTS_SHOWN]:  # the newest first
@@ -190,6 +191,8 @@ def _print_why(picture: Mapping[str, Any]) -> None:
             continue
         if not market["fresh"]:
             print_text(say("why.not-fresh", symbol=market["symbol"]))
+        if market.get("waiting"):
+            print_text(say("why.waiting", symbol=market["symbol"], reason=(market["waiting"], {})))
         columns = ("column.role", "column.side", "column.price", "column.total", "column.reason")
         rows: list[Sequence[object]] = [
             ((f"role.{w['role']}", {}), (f"side.{w['side']}", {}), w["price"], w["total"], _reason(w)) for w in market["wants"]

@@ -6,6 +6,7 @@ started here belongs to nobody's terminal and lives on when the panel is closed.
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -127,7 +128,7 @@ class ProgramDesk:
         """Run one of the program's commands to its end. Raises BadSetting for one that does not come back."""
         process = await asyncio.create_subprocess_exec(
             *self._line(name, mode, words), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, env=self._environment,
+            stderr=asyncio.subprocess.STDOUT, env={**self._environment, "COLUMNS": str(_page_columns())},
         )  # fmt: skip
         try:
             async with asyncio.timeout(COMMAND_S):
@@ -172,6 +173,11 @@ class Launched:
     def said(self) -> str:
         """The end of what it printed."""
         return self._output.read_bytes()[-TAIL_BYTES:].decode("utf-8", "replace")
+
+
+def _page_columns() -> int:
+    """What a page of the panel shows of a line: its scroll bar takes a column."""
+    return shutil.get_terminal_size().columns - 2
 
 
 def _flag(word: str) -> str:

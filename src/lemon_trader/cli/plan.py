@@ -24,6 +24,7 @@ from lemon_trader.core.units import ATOMS_PER_UNIT
 from lemon_trader.market.instruments import UnknownMarket, default_instrument, usual_price_ticks
 from lemon_trader.matching.rules import Rules
 from lemon_trader.messages.catalogue import say
+from lemon_trader.run.parts import DERIVED_SHARE
 from lemon_trader.run.quoted import quoted_markets
 from lemon_trader.run.sheets import percent, show_sheet
 from lemon_trader.strategies.catalog import STRATEGIES
@@ -65,7 +66,7 @@ def plan(typed: Typed) -> int:
 def _plan(pair: PairSettings, market: Market, equity_atoms: int) -> dict[str, Any]:
     strategy, i = STRATEGIES[pair.strategy], market.instrument
     params = strategy.build(pair.values, market)
-    budget = _atoms(pair.budget) or strategy.budget_needed(pair.values, market)
+    budget = _budget(pair, market, equity_atoms)
     held_lots = i.qty_lots(f"{pair.inventory:f}") if pair.inventory else 0
     facts = show_sheet(Console(), pair.strategy, params, market, budget, equity_atoms=equity_atoms, held_lots=held_lots)
     warnings = [say(key, **values) for key, values in strategy.warnings(pair.values, market)]
@@ -73,6 +74,17 @@ def _plan(pair: PairSettings, market: Market, equity_atoms: int) -> dict[str, An
         print_text(say("sheet.warning", text=text))
     print_text(say("plan.rates", maker=percent(market.maker_fee_ppm), taker=percent(market.taker_fee_ppm)))
     return {**facts, "warnings": warnings}
+
+
+def _budget(pair: PairSettings, market: Market, equity_atoms: int) -> int:
+    """As given; else as a start derives it, from the quantity or from the account; where neither is known the smallest that works."""
+    if pair.budget:
+        return _atoms(pair.budget)
+    if equity_atoms and pair.values.get("quantity") is None:
+        return int(equity_atoms * DERIVED_SHARE)
+    if pair.values.get("quantity") is None:
+        print_text(say("plan.smallest"))
+    return STRATEGIES[pair.strategy].budget_needed(pair.values, market)
 
 
 def _market(symbol: str, price: object, quoted: Mapping[str, tuple[Instrument, int]]) -> Market:

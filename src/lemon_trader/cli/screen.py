@@ -14,12 +14,21 @@ NUMBER: Final = re.compile(r"[-+]?[\d,]*\.?\d+\s?(%|[A-Z]{2,10})?|-|")
 GAP: Final = "  "
 COLUMNS_MIN: Final = 40
 HEAD_LINES_MAX: Final = 6
+DIGITS_MAX: Final = 6
 WORDS_MIN: Final = 12  # columns that a column of words keeps, if it has so many
 
 
 def columns_of(stream: TextIO) -> int:
     """How wide the screen is; a pipe is as wide as its text, here given as 100."""
     return max(COLUMNS_MIN, shutil.get_terminal_size((80, 24)).columns) if stream.isatty() else 100
+
+
+def room_of(stream: TextIO) -> int | None:
+    """The columns that text on `stream` must fit in; None where it may be as wide as it is: in a pipe, unless COLUMNS says otherwise."""
+    if stream.isatty():
+        return columns_of(stream)
+    given = os.environ.get("COLUMNS", "")
+    return max(COLUMNS_MIN, int(given)) if given.isascii() and given.isdigit() and len(given) < DIGITS_MAX and int(given) else None
 
 
 def is_plain(stream: TextIO, environment: Mapping[str, str]) -> bool:
@@ -40,12 +49,13 @@ def print_text(text: str = "", *, stream: TextIO | None = None, flush: bool = Fa
 
 def fitted(text: str, stream: TextIO) -> str:
     """`text` in lines that the screen behind `stream` can show; what follows a break stands as far in as its line began."""
-    if not stream.isatty():
+    room = room_of(stream)
+    if room is None:
         return text
     lines: list[str] = []
     for whole in text.split("\n"):
         indent = whole[: len(whole) - len(whole.lstrip(" "))]
-        lines += [(indent + part).rstrip() for part in wrap(whole.lstrip(" "), columns_of(stream) - len(indent))]
+        lines += [(indent + part).rstrip() for part in wrap(whole.lstrip(" "), max(room - len(indent), COLUMNS_MIN // 2))]
     return "\n".join(lines)
 
 
@@ -84,7 +94,7 @@ def table_lines(
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], stream: TextIO | None = None) -> None:
     """A table on `stream` (standard output): as wide as the screen at most, its title in bold, and plain lines in a pipe."""
     out = stream or sys.stdout
-    room = columns_of(out) if out.isatty() else None
+    room = room_of(out)
     if is_plain(out, os.environ):
         print("\n".join(table_lines(title, columns, rows, room=room)), file=out)
         return

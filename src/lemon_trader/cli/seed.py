@@ -1,7 +1,8 @@
 """The seed's two doors, `python run.py …` and `python main.py …`: its flags, its defaults, its order of what wins.
 
 `--panel` before `--cli` before a direct run (`--symbol` with `--spread`, or with `--strategy`); with none of them `run.py` gives its hint
-and `main.py` opens the menu. Only here does the presence of keys choose live.
+and `main.py` opens the menu. Only here does the presence of keys choose live. A first word that is no flag is a command of `lemon-trader`,
+which so works in a clone where nothing but the requirements was installed; it means the same there as here.
 """
 
 import os
@@ -21,6 +22,10 @@ def main(door: str, arguments: Sequence[str]) -> int:
 
 def dispatch(door: str, arguments: Sequence[str]) -> int:
     """Choose the face and hand over. Raises BadSetting."""
+    if arguments and not arguments[0].startswith("-"):
+        from lemon_trader.cli.app import dispatch as command
+
+        return command(arguments)
     groups = trading_groups(faces=True)
     typed = read_flags(arguments, groups, words=False)
     flags = typed.flags

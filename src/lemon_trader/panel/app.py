@@ -22,7 +22,7 @@ from lemon_trader.messages.catalogue import escaped, say
 from lemon_trader.panel import chart, view
 from lemon_trader.panel.commands import NAMES, Commands
 from lemon_trader.panel.desk import Desk
-from lemon_trader.panel.lines import Line, plain
+from lemon_trader.panel.lines import Line, folded, plain
 from lemon_trader.panel.scene import Picture, Scene
 from lemon_trader.panel.settings import FILE, PanelSettings
 
@@ -258,7 +258,8 @@ class Panel(App[None]):
     def page(self, title: str, lines: Sequence[Line]) -> None:
         """A page to read."""
         head: Line = (plain(f" {title} ", "banner"), plain(f"  {say('panel.page')}", "dim"))
-        self.query_one("#page", Static).update(drawn([head, (), *lines]))
+        fitted = [part for line in lines for part in folded(line, self._extent[0] - 2)]  # the scroll bar takes a column
+        self.query_one("#page", Static).update(drawn([head, (), *fitted]))
         self.screen.add_class("paging")
         self.query_one("#pager", VerticalScroll).scroll_home(animate=False)
         self.draw()

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
 from lemon_trader.messages.catalogue import escaped
-from lemon_trader.messages.width import cut, width
+from lemon_trader.messages.width import cut, width, wrap
 
 Segment = tuple[str, str]  # text, style: one of STYLES
 Line = tuple[Segment, ...]
@@ -36,6 +36,16 @@ def fit(segments: Iterable[Segment], columns: int) -> Line:
         if width(taken) < width(text) or left <= 0:
             break
     return tuple(kept)
+
+
+def folded(line: Line, columns: int) -> list[Line]:
+    """The line in as many as it takes: its last segment breaks at blanks and goes on below where it began."""
+    before = sum(width(text) for text, _ in line[:-1])
+    if not line or before + width(line[-1][0]) <= columns or before > columns // 2:
+        return [line]
+    text, style = line[-1]
+    first, *rest = wrap(text, columns - before)
+    return [(*line[:-1], (first, style)), *(((" " * before, "plain"), (part, style)) for part in rest)]
 
 
 def spread(left: Sequence[Segment], right: Sequence[Segment], columns: int) -> Line:
