@@ -148,7 +148,7 @@ def test_the_number_of_open_orders_may_be_limited():
         ("Closed", limit(SPOT, BUY, 1, 9_000), "TRADING_PAUSED"),
         ("CancelOnly", limit(SPOT, BUY, 1, 9_000, post_only=True), "TRADING_PAUSED"),
         ("PostOnly", limit(SPOT, BUY, 1, 9_000), "INVALID_ORDER"),
-        ("LimitOnly", market(SPOT, BUY, 1), "INVALID_ORDER"),
+        ("LimitOnly", market(SPOT, BUY, 1), "TRADING_PAUSED"),
     ],
 )
 def test_a_market_that_is_not_open_refuses_by_its_state(state, new, code):

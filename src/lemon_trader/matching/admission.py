@@ -113,7 +113,7 @@ def _check_state(new: NewOrder, listing: Listing) -> None:
     if state == "PostOnly" and not new.post_only and not new.trigger_ticks:
         raise Refused(Code.INVALID_ORDER, "The order book takes post only orders only", Reason.POST_ONLY_MODE)
     if state == "LimitOnly" and new.order_type is OrderType.MARKET and not new.trigger_ticks:
-        raise Refused(Code.INVALID_ORDER, "The order book takes limit orders only")
+        raise Refused(Code.TRADING_PAUSED, f"Trading is paused on {new.symbol} for market orders: the order book is {state}")
 
 
 def _check_quantity(new: NewOrder, listing: Listing) -> None:

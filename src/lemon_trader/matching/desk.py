@@ -258,6 +258,10 @@ class Desk:
         """Let a held order meet the book. One by quote gets its quantity only now, so its margin is looked at only now."""
         listing = self._listings[order.symbol]
         self.act(listing)
+        if not listing.is_matching or (listing.book_state == "LimitOnly" and order.order_type is OrderType.MARKET):
+            reason = Reason.POST_ONLY_MODE if listing.book_state == "PostOnly" else Reason.UNKNOWN
+            self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, reason)
+            return
         if listing.instrument.is_perp and not order.lots and not order.reduce_only:
             limit_ticks, _ = market_bound(order, listing)
             lots = lots_for_quote(listing, order.side, order.quote_atoms, limit_ticks)

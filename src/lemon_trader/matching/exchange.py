@@ -305,7 +305,7 @@ class Exchange:
         if lots and facing.is_reached(ticks):
             facing.drop_outside(ticks)
             if facing.is_reached(ticks):
-                lots, _ = self._matcher.sweep(listing, side, lots, ticks, now)
+                lots = self._matcher.sweep(listing, side, lots, ticks, now)[0] if listing.is_matching else 0
         listing.resting(side).set_outside(ticks, lots)
         self._desk.act(listing)
         self._finish(now)
@@ -314,13 +314,15 @@ class Exchange:
         """Anonymous taker flow, BUY lifts asks: trades in price-time order up to `limit_ticks` (0 = none). Raises ValueError below 0 lots.
 
         Returns:
-            The lots executed; what finds no liquidity vanishes.
+            The lots executed; what finds no liquidity, or a book whose state takes no such order, vanishes.
         """
         if lots < 0:
             raise ValueError(f"an outside taker of {lots} lots; give 0 or more")
         now = self._begin(now_us)
         listing = self._listing(symbol)
-        left, _ = self._matcher.sweep(listing, side, lots, limit_ticks, now)
+        left = lots
+        if listing.book_state == "Open" or (listing.is_matching and limit_ticks):
+            left, _ = self._matcher.sweep(listing, side, lots, limit_ticks, now)
         self._desk.act(listing)
         self._finish(now)
         return lots - left
@@ -393,12 +395,20 @@ class Exchange:
         self._finish(now)
 
     def set_book_state(self, symbol: str, book_state: str, now_us: int) -> None:
-        """Open, Closed, CancelOnly, LimitOnly or PostOnly; resting orders stay. Raises ValueError for another word."""
+        """Open, Closed, CancelOnly, LimitOnly or PostOnly; resting orders stay, or expire where a market closes and the rules say so.
+
+        Raises ValueError for another word.
+        """
         if book_state not in BOOK_STATES:
             raise ValueError(f"book state {book_state!r}; it must be one of {', '.join(BOOK_STATES)}")
         now = self._begin(now_us)
-        self._listing(symbol).book_state = book_state
+        listing = self._listing(symbol)
+        listing.book_state = book_state
         self.effects.append(StateChanged(symbol, book_state, now))
+        if book_state == "Closed" and self.rules.close_expires_orders:
+            for account in self.accounts.values():
+                for order in [order for order in account.live.values() if order.symbol == symbol]:
+                    self._desk.withdraw(order, listing, Status.EXPIRED, Change.EXPIRED, Reason.UNKNOWN, now)
         self._finish(now)
 
     def change_filters(self, filters: Instrument, now_us: int) -> Regrid:
@@ -412,7 +422,7 @@ class Exchange:
             GateError: the filters do not go with the market's past in whole atoms.
         """
         listing = self._listing(filters.symbol)
-        way = regrid(listing.instrument, filters)
+        way = regrid(listing.instrument, filters, step_multiples=self.rules.step_multiples)
         now = self._begin(now_us)
         for account in self.accounts.values():
             account.refine(filters.symbol, way.ticks_by, way.lots_by)

@@ -30,8 +30,8 @@ class Regrid(msgspec.Struct, frozen=True):
     lot_step: int
 
 
-def regrid(grid: Instrument, filters: Instrument) -> Regrid:
-    """The way from a grid to new filters.
+def regrid(grid: Instrument, filters: Instrument, *, step_multiples: bool = True) -> Regrid:
+    """The way from a grid to new filters; without `step_multiples` their decimals are all that counts of their steps.
 
     Raises:
         GateError: the common steps are so fine that a market could not be counted in whole atoms.
@@ -39,8 +39,10 @@ def regrid(grid: Instrument, filters: Instrument) -> Regrid:
     """
     if (grid.symbol, grid.base, grid.quote, grid.kind) != (filters.symbol, filters.base, filters.quote, filters.kind):
         raise ValueError(f"filters of {filters.symbol} cannot be those of {grid.symbol}; give the same market")
-    tick, ticks_by, price_step = _common(grid.price_decimals, grid.tick_scale, filters.price_decimals, filters.tick_scale)
-    lot, lots_by, lot_step = _common(grid.qty_decimals, grid.lot_scale, filters.qty_decimals, filters.lot_scale)
+    tick_scale, lot_scale = (filters.tick_scale, filters.lot_scale) if step_multiples else (1, 1)
+    tick, ticks_by, price_step = _common(grid.price_decimals, grid.tick_scale, filters.price_decimals, tick_scale)
+    lot, lots_by, lot_step = _common(grid.qty_decimals, grid.lot_scale, filters.qty_decimals, lot_scale)
+    tick_steps, lot_steps = filters.tick_scale // tick_scale * price_step, filters.lot_scale // lot_scale * lot_step
     common = instrument(grid.symbol, grid.base, grid.quote, is_perp=grid.is_perp, tick=tick, lot=lot)
     bounds = {
         name: getattr(filters, name)
@@ -49,8 +51,8 @@ def regrid(grid: Instrument, filters: Instrument) -> Regrid:
         )
     }  # fmt: skip
     common = msgspec.structs.replace(
-        common, min_lots=filters.min_lots * lot_step, max_lots=filters.max_lots * lot_step, min_ticks=filters.min_ticks * price_step,
-        max_ticks=filters.max_ticks * price_step, **bounds,
+        common, min_lots=filters.min_lots * lot_steps, max_lots=filters.max_lots * lot_steps, min_ticks=filters.min_ticks * tick_steps,
+        max_ticks=filters.max_ticks * tick_steps, **bounds,
     )  # fmt: skip
     return Regrid(common, ticks_by, lots_by, price_step, lot_step)
 

@@ -90,7 +90,7 @@ class Liquidator:
         for symbol, position in tuple(account.positions.items()):
             listing = self._listings[symbol]
             whole = self._whole.setdefault((account.name, symbol), abs(position.lots))
-            if len(listing.resting(BUY if position.lots > 0 else SELL)):
+            if listing.is_matching and len(listing.resting(BUY if position.lots > 0 else SELL)):
                 chunk = max(listing.instrument.min_lots, -(-whole * rules.liquidation_chunk_ppm // PPM))
                 self._desk.close_out(account, listing, min(abs(position.lots), -(-chunk // listing.lot_step) * listing.lot_step), now)
 
@@ -146,7 +146,7 @@ class Liquidator:
 
     def _trade(self, account: Account, asset: str, side: int, atoms: int, now: int) -> None:
         listing = self._listings.get(f"{asset}_{self._settlement}")
-        if listing is None or not len(listing.facing(side)):
+        if listing is None or not listing.is_matching or not len(listing.facing(side)):
             return
         lot = listing.instrument.lot_atoms * listing.lot_step
         lots = (-(-atoms // lot) if side == BUY else atoms // lot) * listing.lot_step

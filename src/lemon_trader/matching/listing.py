@@ -95,6 +95,11 @@ class Listing:
         return max(longs, shorts) if not side else longs if side == BUY else shorts
 
     @property
+    def is_matching(self) -> bool:
+        """True while orders may meet: a book that takes cancels or makers alone, or is closed, stands still."""
+        return self.book_state in {"Open", "LimitOnly"}
+
+    @property
     def active_ticks(self) -> int:
         """The price that bands are measured from: last trade, else mark, else the middle of the book; 0 when there is none."""
         return self.last_ticks or self.mark_ticks or self._middle_ticks()

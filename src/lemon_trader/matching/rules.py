@@ -74,6 +74,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         default_trigger_by_perp / _spot: for triggers that name none.
         partial_market_status: EXPIRED or PARTIALLY_FILLED, of a market or IOC order that filled in part and then ended.
         child_keeps_client_id: whether a fired trigger's child carries the trigger's client id.
+        step_multiples: whether prices and quantities must be multiples of tick and step where those are no powers of ten; without it
+            their decimals alone are looked at.
+        close_expires_orders: whether a market that closes lets all that rests and waits in it expire.
         max_open_orders: live orders of an account in a market; 0 = no limit.
         position_limit_atoms: of an account, positions and the orders that enlarge them, weighted, at mark, settlement asset; 0 = no limit.
         borrow_limit_atoms: of an account, what all its debts are worth; 0 = no limit.
@@ -109,6 +112,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     default_trigger_by_spot: TriggerBy = TriggerBy.LAST
     partial_market_status: Status = Status.EXPIRED
     child_keeps_client_id: bool = False
+    step_multiples: bool = True
+    close_expires_orders: bool = False
     max_open_orders: int = 0
     position_limit_atoms: int = 0
     borrow_limit_atoms: int = 0

@@ -24,7 +24,16 @@ from lemon_trader.exchanges.backpack.server import (
     to_json,
 )
 from lemon_trader.exchanges.backpack.server_stream import StreamName
-from lemon_trader.exchanges.backpack.words import INVALID_CLIENT_REQUEST, JSON_TYPE, ORDERS_PATH, SUBSCRIBE, TEXT_TYPE, TOO_MANY_REQUESTS
+from lemon_trader.exchanges.backpack.words import (
+    INSTRUCTIONS,
+    INVALID_CLIENT_REQUEST,
+    JSON_TYPE,
+    ORDER_PATH,
+    ORDERS_PATH,
+    SUBSCRIBE,
+    TEXT_TYPE,
+    TOO_MANY_REQUESTS,
+)
 from lemon_trader.market.acts import Act, apply
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.orders import Refused
@@ -65,7 +74,8 @@ class SandboxApp:
         """Open the accounts on the exchange."""
         self.faults = faults or Faults()
         self.desk = Desk(exchange, markets, accounts, switches or Switches(), self.faults)
-        self.hub = Hub(self, self.faults, signature_closes=self.desk.switches.signature_closes)
+        edge = self.desk.switches
+        self.hub = Hub(self, self.faults, signature_closes=edge.signature_closes, signature_error=edge.signature_error)
         self._publisher = Publisher(self.desk, self.hub)
         self._meters: dict[str, tuple[int, int]] = {}  # who -> (minute, requests in it)
         self._seen: dict[str, int] = {}  # signature -> when, oldest first
@@ -128,11 +138,21 @@ class SandboxApp:
         except Refused as refused:
             said = refusal(refused)
             if said.status == 404:
-                said.status = self.desk.switches.cancel_unknown_status
+                said.status = self._missing_status(route, call)
             raise said from None
         if isinstance(value, Answer):
             return value
         return Answer(body=to_json(value), content_type=JSON_TYPE, headers=route.headers)
+
+    def _missing_status(self, route: Route, call: Call) -> int:
+        """The status for an order that is not live, which may be another one for a cancel of an order that was."""
+        switches = self.desk.switches
+        if switches.cancel_finished_status and route.instruction == INSTRUCTIONS["DELETE", ORDER_PATH]:
+            meant = {str(call.params.get(name)) for name in ("orderId", "clientId") if call.params.get(name) is not None}
+            rows = self.desk.exchange.accounts[call.account].order_history
+            if any({str(row.order_id), str(row.client_id)} & meant for row in rows):
+                return switches.cancel_finished_status
+        return switches.cancel_unknown_status
 
     def _run_with(self, fault: Fault, route: Route, call: Call) -> Answer:
         """Let the handler act as the fault has it."""
@@ -181,7 +201,7 @@ class SandboxApp:
     def _account(self, claim: Claim, instruction: str, pairs: list[tuple[str, str]], sent: Any, now_us: int, wall_us: int) -> str:
         account = self.desk.accounts.get(claim.api_key)
         if account is None:
-            raise Refusal(self.desk.switches.unauthorized_status, "UNAUTHORIZED", "Unknown API key")
+            raise Refusal(self.desk.switches.unauthorized_status, self.desk.switches.unauthorized_code, "Unknown API key")
         check_time(claim, (now_us // US_PER_MS, wall_us // US_PER_MS))
         check_signature(claim, self.desk.verifiers[claim.api_key].verify, instruction, pairs, sent)
         if self.desk.switches.forbids_replay and instruction != SUBSCRIBE:
@@ -192,7 +212,7 @@ class SandboxApp:
         try:
             return claim_of(headers)
         except Refusal as refused:
-            refused.status = self.desk.switches.unauthorized_status
+            refused.status, refused.code = self.desk.switches.unauthorized_status, self.desk.switches.unauthorized_code
             raise
 
     def _forbid_replay(self, signature: str, now_us: int) -> None:
@@ -236,6 +256,16 @@ class SandboxApp:
         before = self.desk.markets[symbol]
         self.desk.change_filters(symbol, now_us, **changes)
         self._publisher.regridded(symbol, before)
+        self._flush(now_us)
+
+    def change_state(self, symbol: str, state: str, now_us: int) -> None:
+        """Open, close or restrict a market. Raises Refused INVALID_MARKET, ValueError for another word."""
+        self.desk.exchange.set_book_state(symbol, state, now_us)
+        self._flush(now_us)
+
+    def deposit(self, account: str, asset: str, atoms: int, now_us: int) -> None:
+        """Credit an account from outside the exchange. Raises ValueError unless `atoms` is above 0."""
+        self.desk.exchange.deposit(account, asset, atoms, now_us)
         self._flush(now_us)
 
     def advance(self, now_us: int) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from lemon_trader.core.instrument import Instrument, instrument
 from lemon_trader.exchanges.backpack.server import Refusal
 from lemon_trader.exchanges.backpack.server_account import PositionFigures, position_figures
+from lemon_trader.exchanges.backpack.server_stream import WS_INVALID_SIGNATURE
 from lemon_trader.exchanges.backpack.words import RESOURCE_NOT_FOUND
 from lemon_trader.matching.effects import FundingSettled, Position
 from lemon_trader.matching.exchange import Exchange
@@ -23,6 +24,10 @@ from lemon_trader.sandbox.tiers import tier_of
 _FAR: Final = 1_000  # times the mark: no short's liquidation price is looked for beyond
 
 
+UPPER_SNAKE: Final = "upper_snake"
+REST: Final = "rest"
+
+
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
     """The edge's own switches; those of the exchange behind it are `matching.orders.Rules`.
 
@@ -34,10 +39,18 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
         wapi_per_minute: of an account on the `/wapi` histories; 0 = they count with everything else only.
         batch_max: most orders of one batch.
         cancel_unknown_status: of a cancel or query of an order that is not live, 404 or 400.
-        unauthorized_status: of a request without authentication headers or with an unknown key.
+        cancel_finished_status: of a cancel of an order that was live once; 0 = the same as of one that never was.
+        unauthorized_status / unauthorized_code: of a request without authentication headers or with an unknown key.
         forbids_replay: whether a signature counts once only.
-        signature_closes: whether a stream subscription with a bad signature ends its connection (4010) beside the error.
+        signature_error: code of the error that answers a stream subscription with a bad or expired signature.
+        signature_closes: whether a stream subscription with a bad signature ends its connection, with that code, beside the error.
+        reason_spelling: of an order's `R` on the stream: "upper_snake", or as "rest" spells it.
+        expired_has_trade_id: whether `orderExpired` carries `t` as an explicit null, as other events do.
+        failed_taker_events: whether the stream tells of an IOC or FOK order that found nothing at once; its history does in any case.
+        refuses_unknown_fields: whether an order's body may hold no field that the exchange does not know.
         klines_max / klines_newest_first: rows of one answer, and their order.
+        klines_refuses_more: whether a range of more rows than that is refused instead of cut.
+        depth_levels: of a side, where no `limit` is asked for.
         funding_bound_bps: published bounds of an interval's funding rate.
         leverage_max: the highest leverage an account may ask for.
     """
@@ -47,14 +60,28 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     wapi_per_minute: int = 0
     batch_max: int = 50
     cancel_unknown_status: int = 404
+    cancel_finished_status: int = 0
     unauthorized_status: int = 401
+    unauthorized_code: str = "UNAUTHORIZED"
     forbids_replay: bool = False
+    signature_error: int = WS_INVALID_SIGNATURE[0]
     signature_closes: bool = False
+    reason_spelling: str = UPPER_SNAKE
+    expired_has_trade_id: bool = True
+    failed_taker_events: bool = True
+    refuses_unknown_fields: bool = False
     klines_max: int = 1_000
     klines_newest_first: bool = False
+    klines_refuses_more: bool = False
+    depth_levels: int = 5_000
     heartbeat_us: int = 200_000
     funding_bound_bps: int = 150
     leverage_max: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse a spelling that there is not. Raises ValueError."""
+        if self.reason_spelling not in {UPPER_SNAKE, REST}:
+            raise ValueError(f"reason_spelling is {self.reason_spelling!r}; it must be {UPPER_SNAKE} or {REST}")
 
 
 class Desk:
@@ -62,7 +89,8 @@ class Desk:
 
     Attributes:
         markets: what the exchange counts each market in: everything is printed with it.
-        filters: what each market publishes: requests are read by it. The same as `markets` until filters change.
+        filters: what each market publishes. The same as `markets` until filters change.
+        readers: what requests are read by: the filters, or their decimals alone where multiples of the steps are not asked for.
         outside: the outside world's doors, which go on in the units they began with.
     """
 
@@ -72,7 +100,7 @@ class Desk:
         """Open the accounts on the exchange, those that it does not hold yet."""
         self.exchange = exchange
         self.markets: dict[str, Instrument] = {market.symbol: market for market in markets}
-        self.filters = dict(self.markets)
+        self.filters, self.readers = dict(self.markets), dict(self.markets)
         self.outside = Outside(exchange)
         self.accounts: dict[str, DemoAccount] = {account.api_key: account for account in accounts}
         self.verifiers: dict[str, Verifier] = {account.api_key: account.verifier() for account in accounts}
@@ -117,14 +145,15 @@ class Desk:
         way = self.exchange.change_filters(filters, now_us)
         self.outside.change(symbol, way, before)
         self.markets[symbol], self.filters[symbol] = way.grid, filters
+        self.readers[symbol] = filters if self.exchange.rules.step_multiples else decimals_of(filters)
         self.tapes[symbol].refine(way.ticks_by, way.lots_by)
         rows = self.funding_rates[symbol]
         for n, row in enumerate(rows):
             rows[n] = msgspec.structs.replace(row, mark_ticks=row.mark_ticks * way.ticks_by)
 
     def steps(self, symbol: str) -> tuple[int, int]:
-        """(ticks, lots) of the exchange in one tick and one lot of the published filters."""
-        grid, published = self.markets[symbol], self.filters[symbol]
+        """(ticks, lots) of the exchange in one tick and one lot of what requests are read by."""
+        grid, published = self.markets[symbol], self.readers[symbol]
         if grid is published:
             return 1, 1
         return (
@@ -178,6 +207,23 @@ class Desk:
             else:
                 low = middle
         return low if held.lots > 0 else high
+
+
+def decimals_of(filters: Instrument) -> Instrument:
+    """The filters with steps of one in their last decimal, where an order may stand at any price and quantity of so many decimals."""
+    fine = instrument(
+        filters.symbol, filters.base, filters.quote, is_perp=filters.is_perp,
+        tick=_last_place(filters.price_decimals), lot=_last_place(filters.qty_decimals),
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        fine,
+        min_lots=filters.min_lots * filters.lot_scale,
+        max_lots=filters.max_lots * filters.lot_scale,
+    )
+
+
+def _last_place(decimals: int) -> str:
+    return f"0.{1:0{decimals}d}" if decimals else "1"
 
 
 def refusal(refused: Refused) -> Refusal:

@@ -15,6 +15,7 @@ from lemon_trader.exchanges.backpack.server_account import (
     position_row,
 )
 from lemon_trader.exchanges.backpack.server_orders import (
+    ORDER_FIELDS,
     LegWords,
     OrderName,
     OrderWords,
@@ -45,7 +46,7 @@ Json = dict[str, Any]
 
 def place(desk: Desk, call: Call) -> Json:
     """Place one order; immediate fills are in the answer."""
-    words = read_order(call.params, desk.filters)
+    words = _read(desk, call.params)
     return _row(desk, desk.exchange.place(call.account, _new(desk, words), call.now_us))
 
 
@@ -54,7 +55,7 @@ def place_many(desk: Desk, call: Call) -> list[Json]:
     read: list[OrderWords | Refusal] = []
     for body in call.rows:
         try:
-            read.append(read_order(body, desk.filters))
+            read.append(_read(desk, body))
         except Refusal as refused:
             if not refused.code:
                 raise
@@ -206,7 +207,7 @@ def max_order(desk: Desk, call: Call) -> Json:
     symbol = required(call.query, "symbol", "MarketSymbol")
     required(call.query, "side", "Side")
     side = choice(call.query, "side", "Side", tuple(SIDES)) or ""
-    of, price = desk.filters.get(symbol), call.query.get("price")
+    of, price = desk.readers.get(symbol), call.query.get("price")
     if of is None:
         raise Refusal(400, INVALID_CLIENT_REQUEST, SAYS_BAD_SYMBOL)
     if price is not None and not NUMBER.match(price):
@@ -253,6 +254,14 @@ def _place_row(desk: Desk, call: Call, words: OrderWords | Refusal) -> Json:
     except Refusal as refused:
         return {"operation": "Err", "code": refused.code, "message": refused.message}
     return {"operation": "Ok"} | _row(desk, placed)
+
+
+def _read(desk: Desk, body: Mapping[str, object]) -> OrderWords:
+    """The order that a body asks for. Raises Refusal."""
+    unknown = sorted(set(body) - ORDER_FIELDS) if desk.switches.refuses_unknown_fields else ()
+    if unknown:
+        raise Refusal(400, "", f'parse request payload error: unknown field `{unknown[0]}` (occurred while parsing "OrderExecutePayload")')
+    return read_order(body, desk.readers)
 
 
 def _new(desk: Desk, words: OrderWords) -> NewOrder:

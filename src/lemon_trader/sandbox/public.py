@@ -106,12 +106,12 @@ def ticker(desk: Desk, call: Call) -> Answer | Json:
 def depth(desk: Desk, call: Call) -> Json:
     """The book."""
     symbol = required(call.query, "symbol")
-    limit = choice(call.query, "limit", "DepthLimit", [str(n) for n in DEPTH_LIMITS], "1000")
+    limit = int(choice(call.query, "limit", "DepthLimit", [str(n) for n in DEPTH_LIMITS]) or desk.switches.depth_levels)
     of = _known(desk, symbol)
     if desk.market(symbol).book_state == "Closed":
         raise Refusal(404, RESOURCE_NOT_FOUND, SAYS_NOT_FOUND)
-    book = desk.exchange.depth(symbol, int(limit or 0))
-    return depth_body(of, book.bids, book.asks, last_id=book.update_id, at_us=book.at_us or call.now_us, limit=int(limit or 0))
+    book = desk.exchange.depth(symbol, limit)
+    return depth_body(of, book.bids, book.asks, last_id=book.update_id, at_us=book.at_us or call.now_us, limit=limit)
 
 
 def klines(desk: Desk, call: Call) -> list[Json]:
@@ -127,7 +127,11 @@ def klines(desk: Desk, call: Call) -> list[Json]:
         raise Refusal(400, INVALID_CLIENT_REQUEST, "Invalid range: endTime must not be before startTime")
     tape = desk.tapes[of.symbol]
     series = {"Last": tape.trades, "Index": tape.index, "Mark": tape.mark}[price or ""]
-    found = series.candles(interval, bucket_start(start_s * US_PER_S, interval), end_s * US_PER_S)[: desk.switches.klines_max]
+    found = series.candles(interval, bucket_start(start_s * US_PER_S, interval), end_s * US_PER_S)
+    most = desk.switches.klines_max
+    if len(found) > most and desk.switches.klines_refuses_more:
+        raise Refusal(400, INVALID_CLIENT_REQUEST, f"Invalid range: at most {most} candles")
+    found = found[:most]
     if desk.switches.klines_newest_first:
         found.reverse()
     return [

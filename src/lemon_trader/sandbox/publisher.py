@@ -3,6 +3,7 @@
 Effects arrive in engine order and leave in it: an acceptance before its fills, a depth delta before the touch that it moved.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -39,7 +40,8 @@ from lemon_trader.matching.effects import (
     TouchChanged,
     Traded,
 )
-from lemon_trader.sandbox.desk import Desk
+from lemon_trader.matching.orders import TimeInForce
+from lemon_trader.sandbox.desk import REST, Desk
 from lemon_trader.sandbox.sessions import Hub, Session
 from lemon_trader.sandbox.tape import DAY_US, Candle, bucket_end
 
@@ -73,8 +75,11 @@ class Publisher:
 
     def publish(self, effects: list[Effect], now_us: int) -> None:
         """Send what these effects mean to those who listen, and keep what will be asked for later."""
+        silent = set() if self._desk.switches.failed_taker_events else _failed_takers(effects)
         for effect in effects:
             match effect:
+                case OrderChanged() if effect.order.order_id in silent:
+                    pass
                 case BookChanged():
                     self._book(effect, now_us)
                 case TouchChanged():
@@ -144,6 +149,11 @@ class Publisher:
         if not self._anybody(ORDER_UPDATES, order.symbol, effect.account):
             return
         data = order_data(order, self._market(order.symbol), effect.kind, effect.at_us, now_us, effect.fill)
+        switches = self._desk.switches
+        if "R" in data and switches.reason_spelling == REST:
+            data["R"] = order.reason
+        if effect.kind is Change.EXPIRED and not switches.expired_has_trade_id:
+            del data["t"]
         if effect.fill is not None and self._desk.faults.omit_trade_ids:
             data["t"] = None
         self._both(ORDER_UPDATES, order.symbol, data, now_us, effect.account)
@@ -301,3 +311,14 @@ class Publisher:
     def _mid_ticks(self, symbol: str) -> int:
         book = self._desk.exchange.depth(symbol, 1)
         return (book.bids[0][0] + book.asks[0][0]) // 2 if book.bids and book.asks else 0
+
+
+def _failed_takers(effects: Sequence[Effect]) -> set[int]:
+    """Orders that came and expired at once, without a fill, for not finding a counterpart."""
+    changes = [effect for effect in effects if isinstance(effect, OrderChanged)]
+    new = {change.order.order_id for change in changes if change.kind is Change.ACCEPTED}
+    return {
+        change.order.order_id
+        for change in changes
+        if change.kind is Change.EXPIRED and not change.order.executed_lots and change.order.time_in_force is not TimeInForce.GTC
+    } & new

@@ -48,7 +48,7 @@ class Session:
                 account = self._hub.signer(request.claim, now_us, now_us if wall_us is None else wall_us)
         except StreamRefusal as refusal:
             self.send(refusal.encode())
-            if refusal.code == WS_INVALID_SIGNATURE[0] and self._hub.signature_closes:
+            if refusal.code == self._hub.signature_error[0] and self._hub.signature_closes:
                 self.close(refusal.code, refusal.message)
             return
         for stream, name in names:
@@ -72,9 +72,12 @@ class Session:
 class Hub:
     """All sessions and what each of them listens to."""
 
-    def __init__(self, gate: Gate, faults: Faults, *, signature_closes: bool = False) -> None:
+    def __init__(
+        self, gate: Gate, faults: Faults, *, signature_closes: bool = False, signature_error: int = WS_INVALID_SIGNATURE[0]
+    ) -> None:
         self._gate = gate
         self.signature_closes = signature_closes
+        self.signature_error = (signature_error, WS_INVALID_SIGNATURE[1])
         self._faults = faults
         self._listeners: dict[tuple[str, str], dict[Session, None]] = {}  # dicts keep the order of subscription
         self.sessions: dict[Session, None] = {}
@@ -88,11 +91,11 @@ class Hub:
     def signer(self, claim: Claim | None, now_us: int, wall_us: int) -> str:
         """The account behind a private subscription. Raises StreamRefusal."""
         if claim is None:
-            raise StreamRefusal(WS_INVALID_SIGNATURE)
+            raise StreamRefusal(self.signature_error)
         try:
             return self._gate.account_of(claim, now_us, wall_us)
         except Refusal:
-            raise StreamRefusal(WS_INVALID_SIGNATURE) from None
+            raise StreamRefusal(self.signature_error) from None
 
     def add(self, session: Session, key: tuple[str, str], name: StreamName, now_us: int) -> None:
         """Let the session listen; nothing happens when it does already."""

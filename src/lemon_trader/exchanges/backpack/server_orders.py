@@ -31,6 +31,13 @@ from lemon_trader.exchanges.backpack.words import (
     TRIGGERS_BY,
 )
 
+ORDER_FIELDS: Final = frozenset({
+    "autoBorrow", "autoBorrowRepay", "autoLend", "autoLendRedeem", "brokerId", "clientId", "orderType", "postOnly", "price", "quantity",
+    "quoteQuantity", "reduceOnly", "selfTradePrevention", "side", "slippageTolerance", "slippageToleranceType", "stopLossLimitPrice",
+    "stopLossTriggerBy", "stopLossTriggerPrice", "symbol", "takeProfitLimitPrice", "takeProfitTriggerBy", "takeProfitTriggerPrice",
+    "timeInForce", "triggerBy", "triggerPrice", "triggerQuantity",
+})  # fmt: skip
+
 _PLACE: Final = "OrderExecutePayload"
 _CANCEL: Final = "OrderCancelPayload"
 _CANCEL_ALL: Final = "OrderCancelAllPayload"
