@@ -27,6 +27,7 @@ SHELLS = {
     "env_live": "the one seam: clocks, sockets, files, signals and tasks of the real world",
     "engine/control": "the control channel's own loopback socket and its token",
     "sandbox/server": "the exchange's own sockets, and the pacer of its clock",
+    "sandbox/admin": "the operator's own socket and its token",
     "notify/local": "starts the operator's own program, and gives a service's library a thread",
     "cli": "a command line talks to a terminal, to the control channel and to processes",
     "run": "composition starts the event loop",
@@ -43,6 +44,7 @@ FILES = {
     "config/sources": "reads the settings file",
     "messages": "reads its own catalogues",
     "market/recordings": "reads the recordings that the user names",
+    "sandbox/page": "reads its own page",
     "database/db": "SQLite keeps its own file",
     "database/records": "SQLite keeps its own file",
 }

@@ -7,9 +7,10 @@ from contextlib import suppress
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import Face, SandboxSettings
 from lemon_trader.core.units import PPM
-from lemon_trader.run.trading import OK, carry
+from lemon_trader.run.trading import FAILED, OK, carry
 from lemon_trader.sandbox.accounts import demo_accounts, own_account
-from lemon_trader.sandbox.server import ServerOptions, start_sandbox
+from lemon_trader.sandbox.admin import AdminServer
+from lemon_trader.sandbox.server import PortInUse, ServerOptions, start_sandbox
 from lemon_trader.sandbox.world import WorldOptions
 
 
@@ -34,8 +35,14 @@ def world_of(settings: SandboxSettings) -> WorldOptions:
 
 async def _serve(settings: SandboxSettings, world: WorldOptions, face: Face) -> int:
     running = await start_sandbox(ServerOptions(world=world, port=settings.port, speed_ppm=int(settings.market.speed * PPM)))
+    admin = AdminServer(running, settings.lang)
+    try:
+        await admin.listen(settings.admin_port)
+    except PortInUse:
+        await running.stop()
+        raise
     if settings.json:
-        print(running.readiness(), flush=True)  # noqa: T201  one line that programs wait for
+        print(running.readiness(admin_url=admin.url, admin_token=admin.token), flush=True)  # noqa: T201  one line that programs wait for
     else:
         face.say("sandbox.ready", rest_url=running.rest_url, ws_url=running.ws_url)
         for account in running.accounts:
@@ -43,14 +50,25 @@ async def _serve(settings: SandboxSettings, world: WorldOptions, face: Face) -> 
                 face.say("sandbox.own-account", name=account.name, api_key=account.api_key)
             else:
                 face.say("sandbox.account", name=account.name, api_key=account.api_key, secret=account.secret)
+        face.say("sandbox.admin", url=admin.url, token=admin.token)
         face.say("sandbox.how_to_end")
-    ended = asyncio.Event()
+    is_told = False
+
+    def told() -> None:
+        nonlocal is_told
+        is_told = True
+        running.broken.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows has no handlers on a loop: Ctrl-C raises there
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, told)
     try:
-        await ended.wait()
+        await running.broken.wait()
     finally:
+        await admin.stop()
         await running.stop()
+    if not is_told:
+        face.say("sandbox.broken")
+        return FAILED
     return OK

@@ -64,6 +64,31 @@ class Faults:
         self.omit_trade_ids = False
         self.maintenance = False
 
+    @property
+    def waiting(self) -> tuple[Fault, ...]:
+        """The ordered faults that have not met their requests yet."""
+        return tuple(self._waiting)
+
+    @property
+    def odds(self) -> dict[Kind, int]:
+        """How often each kind is drawn, ppm of the private requests."""
+        return dict(self._odds) if self._draw is not None else {}
+
+    def set_odds(self, draw: Callable[[int], int], odds: Mapping[Kind, int]) -> None:
+        """Draw faults from now on with these odds, or, with none, no more. Raises ValueError when they are no share of a million."""
+        if any(ppm < 0 for ppm in odds.values()) or sum(odds.values()) > PPM:
+            raise ValueError(f"odds of {sum(odds.values())} ppm in all; give each 0 or more, and {PPM} at most together")
+        self._draw, self._odds = draw, dict(odds)
+
+    def clear(self) -> None:
+        """Let everything go right again."""
+        self._waiting.clear()
+        self._odds.clear()
+        self._silent.clear()
+        self._drops.clear()
+        self.history_lag_us = 0
+        self.omit_trade_ids = self.maintenance = False
+
     def order(self, fault: Fault) -> None:
         """Let this fault wait for its requests, behind those that wait already."""
         self._waiting.append(fault)
