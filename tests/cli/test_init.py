@@ -19,6 +19,7 @@ from lemon_trader.cli.app import main
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.flags import read_flags
 from lemon_trader.config.general import LIMITS
+from lemon_trader.config.keys import keys_for_live
 from lemon_trader.config.resolve import Request, preview
 from lemon_trader.messages.catalogue import say
 
@@ -119,7 +120,9 @@ def test_keys_that_the_exchange_knows_are_written_for_their_owner_alone(capsys, 
     account = sandbox.accounts[0]
     old = os.umask(0)
     try:
-        printed = init(capsys, monkeypatch, tmp_path, *DEFAULTS, "y", secrets=(account.api_key, account.secret), rest_url=sandbox.rest_url)
+        printed = init(
+            capsys, monkeypatch, tmp_path, *DEFAULTS, "y", secrets=(account.api_key, account.secret, ""), rest_url=sandbox.rest_url
+        )
     finally:
         os.umask(old)
     assert printed.code == 0
@@ -128,6 +131,22 @@ def test_keys_that_the_exchange_knows_are_written_for_their_owner_alone(capsys, 
     assert path.read_text() == f"API_KEY={account.api_key}\nSECRET_KEY={account.secret}\n"
     assert "The exchange knows the key" in printed.out
     assert account.secret not in printed.out + printed.err
+
+
+def test_with_a_passphrase_the_keys_are_kept_encrypted_and_open_with_it_alone(capsys, monkeypatch, sandbox, tmp_path):
+    monkeypatch.setattr("lemon_trader.config.keys_box.MEMORY_BYTES", 8192)
+    account = sandbox.accounts[0]
+    typed = (account.api_key, account.secret, "short", "correct horse", "correct hoarse", "correct horse", "correct horse")
+    printed = init(capsys, monkeypatch, tmp_path, *DEFAULTS, "y", secrets=typed, rest_url=sandbox.rest_url)
+    assert printed.code == 0
+    path = tmp_path / "keys.box"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not (tmp_path / KEYS_FILE).exists()
+    assert not [s for s in (account.secret, account.api_key, "horse") if s in path.read_text() + printed.out + printed.err]
+    found = keys_for_live({}, {"KEY_PASSPHRASE": "correct horse"}, tmp_path / KEYS_FILE)
+    assert (found.api_key, found.secret_key.reveal(), found.source) == (account.api_key, account.secret, str(path))
+    printed = init(capsys, monkeypatch, tmp_path, *DEFAULTS, "n")
+    assert say("init.env-exists", file=path) in printed.out
 
 
 def test_keys_that_the_exchange_refuses_are_not_written(capsys, monkeypatch, sandbox, tmp_path):
@@ -161,7 +180,7 @@ def test_malformed_keys_are_asked_again_before_anybody_is_asked(capsys, monkeypa
 def test_keys_that_could_not_be_tried_are_written_only_when_that_is_wanted(capsys, monkeypatch, sandbox, tmp_path):
     monkeypatch.setattr("lemon_trader.api.client.ATTEMPTS", 1)
     account = sandbox.accounts[0]
-    init(capsys, monkeypatch, tmp_path, *DEFAULTS, "y", "y", secrets=(account.api_key, account.secret))
+    init(capsys, monkeypatch, tmp_path, *DEFAULTS, "y", "y", secrets=(account.api_key, account.secret, ""))
     assert stat.S_IMODE((tmp_path / KEYS_FILE).stat().st_mode) == 0o600
 
 

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ from lemon_trader.cli.prompts import Prompts
 from lemon_trader.cli.screen import print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, LANGUAGES, LIMITS, PAIR
-from lemon_trader.config.keys import API_NAMES, DOTENV, SECRET_NAMES, keys_for_live
+from lemon_trader.config.keys import API_NAMES, BOX, DOTENV, SECRET_NAMES, keys_for_live
+from lemon_trader.config.keys_box import PASSPHRASE_MIN, SALT_BYTES, seal
 from lemon_trader.config.resolve import Request, check_symbol, preview
 from lemon_trader.config.settings import LIVE, PAPER, SANDBOX, Keys
 from lemon_trader.exchanges.signers import SecretError
@@ -116,10 +118,11 @@ def _write(prompts: Prompts, path: Path, text: str) -> None:
 
 
 def _offer_keys(prompts: Prompts, dotenv: Path, rest_url: str) -> None:
-    """Write a `.env` with keys that the exchange knows, where the reader wants that and there is none."""
-    if os.path.lexists(dotenv):
-        print_text(say("init.env-exists", file=dotenv))
-        return
+    """Write a file with keys that the exchange knows, where the reader wants that and there is none."""
+    for path in (dotenv.with_name(BOX), dotenv):
+        if os.path.lexists(path):
+            print_text(say("init.env-exists", file=path))
+            return
     if not prompts.yes("init.env-ask", file=dotenv):
         return
     while True:
@@ -130,9 +133,27 @@ def _offer_keys(prompts: Prompts, dotenv: Path, rest_url: str) -> None:
             return
         keys = _checked(typed, dotenv)
         if keys is not None and _is_known(prompts, keys, rest_url):
-            write_keys(dotenv, keys)
-            print_text(say("init.env-written", file=dotenv))
+            path = _keep(dotenv, keys)
+            print_text(say("init.env-written", file=path))
             return
+
+
+def _keep(dotenv: Path, keys: Keys) -> Path:
+    """Write the keys where the reader wants them: encrypted with a passphrase, or without one into `.env`; which file it was."""
+    box = dotenv.with_name(BOX)
+    print_text(say("init.passphrase-why", box=box, file=dotenv, least=PASSPHRASE_MIN))
+    while True:
+        passphrase = getpass.getpass(f"{say('init.passphrase')} ")
+        if not passphrase:
+            write_private(dotenv, f"{API_NAMES[0]}={keys.api_key}\n{SECRET_NAMES[0]}={keys.secret_key.reveal()}\n".encode())
+            return dotenv
+        if len(passphrase) < PASSPHRASE_MIN:
+            complain("init.passphrase-short", {"least": PASSPHRASE_MIN})
+        elif getpass.getpass(f"{say('init.passphrase-again')} ") != passphrase:
+            complain("init.passphrase-differs", {})
+        else:
+            write_private(box, seal(keys.api_key, keys.secret_key.reveal(), passphrase, secrets.token_bytes(SALT_BYTES)))
+            return box
 
 
 def _checked(typed: Mapping[str, str], dotenv: Path) -> Keys | None:
@@ -155,10 +176,10 @@ def _is_known(prompts: Prompts, keys: Keys, rest_url: str) -> bool:
     return True
 
 
-def write_keys(path: Path, keys: Keys) -> None:
-    """Write the keys into a new file that its owner alone can read. Raises OSError, also where the file exists."""
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file that its owner alone can read. Raises OSError, also where the file exists."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"{API_NAMES[0]}={keys.api_key}\n{SECRET_NAMES[0]}={keys.secret_key.reveal()}\n")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -34,6 +34,8 @@ def start(typed: Typed, *, seed_door: bool = False) -> int:
     settings = resolved.settings
     speak(settings.lang)
     console = Console(yes=settings.yes, as_json=settings.json)
+    if settings.keys is not None and typed.flags.get("secret_key"):
+        console.say("keys.flag-seen")
     settle_doubts(resolved, console, as_written=bool(typed.flags.get("as_written")))
     check_writable(settings.store_dir)
 
