@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
 FROM ?= 0
+RUNS ?= 1000
+MINUTES ?= 60
+SPEED ?= 60
 
-.PHONY: setup demo test check format lint types shape simulate strangers bench lock lock-peers lock-strangers clean
+.PHONY: setup demo test check format lint types shape kill-test soak mutate simulate sandbox-day strangers bench lock lock-peers lock-strangers clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +40,9 @@ shape: setup
 simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(FAULTS),--faults $(FAULTS),)
 
+sandbox-day: setup
+	$(BIN)/python -m tests.simulation.sandbox_day $(ARGS)
+
 strangers: setup .venv-strangers/.ready
 	$(BIN)/python tests/strangers/run.py $(ARGS)
 
@@ -45,6 +51,15 @@ strangers: setup .venv-strangers/.ready
 	$(PYTHON) -m venv --clear .venv-strangers
 	.venv-strangers/bin/python -m pip install --quiet --require-hashes -r tests/strangers/requirements.txt
 	@touch $@
+
+kill-test: setup
+	LEMON_TRADER_KILLS=$(RUNS) $(BIN)/python -m pytest -s tests/recovery/test_kill_process.py
+
+soak: setup
+	$(BIN)/python -m tests.process.soak --minutes $(MINUTES) --speed $(SPEED)
+
+mutate: setup
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 check: format lint types shape test simulate strangers
 
