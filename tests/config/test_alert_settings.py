@@ -156,6 +156,8 @@ def test_addresses_are_never_shown_and_their_parts_are_known_to_the_log():
     )
     assert {"T0AAAA", "B0BBBB", "CCCCCC", "4174216298", "JHMHI8qBe7bk2ZwO5U711o3dV_js", "1234-5678"} <= set(secrets_of(found))
     assert "hooks.example" not in secrets_of(found)
+    assert "services" in secrets_of(found), "eight letters may be a token"
+    assert "ping" not in secrets_of(AlertSettings(heartbeat=Secret("https://hc.example/ping/1234"))), "a word that our own texts may hold"
     assert "T0AAAA" not in repr(found)
 
 

@@ -78,6 +78,28 @@ def test_a_running_task_is_not_lost_to_the_garbage_collector_and_is_cancelled_at
     run(main)
 
 
+def test_a_task_that_is_spawned_while_the_world_ends_ends_with_it(tmp_path):
+    """A connection that is closed opens its successor: nothing of it may be left for the loop to find."""
+
+    async def main():
+        async with live_env(tmp_path) as env:
+
+            async def wait():
+                await asyncio.get_running_loop().create_future()
+
+            async def leaves_a_successor():
+                try:
+                    await wait()
+                finally:
+                    env.spawn(wait(), "successor")
+
+            env.spawn(leaves_a_successor(), "first")
+            await env.sleep(1_000)
+        assert not {"first", "successor"} & {task.get_name() for task in asyncio.all_tasks()}
+
+    run(main)
+
+
 def test_a_task_can_be_cancelled_by_what_spawn_gave(tmp_path):
     async def main():
         async with live_env(tmp_path) as env:

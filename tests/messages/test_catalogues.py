@@ -104,6 +104,7 @@ def made_by_rule():
     yield from (f"latch.{reason}" for reason in (*latch.COMMANDS, *latch.LIMITS))
     yield from (f"look.from-{source}" for source in (looks.JOURNAL, looks.EXCHANGE, looks.LAST_PICTURE))
     yield from (f"alert.command_{action}" for action in ("stop", "cancel", "kill", "flatten", "resume"))
+    yield from (f"demo.feed.{feed}" for feed in ("public", "private"))
 
 
 def test_every_id_that_is_made_by_rule_is_known():
@@ -118,6 +119,8 @@ def test_no_text_is_left_over():
         for node in ast.walk(source.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    patterns = {key for key in EN if key.startswith(("status.", "report.position.", "sandbox.page."))}  # the page's own are held by its test
+    patterns = {
+        key for key in EN if key.startswith(("status.", "report.position.", "sandbox.page."))
+    }  # the page's own are held by its test
     left = sorted(set(EN) - literals - set(made_by_rule()) - patterns)
     assert not left, "\n".join(left)

@@ -86,6 +86,28 @@ def test_nobody_there_and_somebody_who_hangs_up_are_undelivered(tmp_path):
     run(main)
 
 
+def test_an_old_server_that_ends_its_answer_by_hanging_up_has_answered(tmp_path):
+    """HTTP/1.0 names no length: what was told must not be told again because the answer has no other end."""
+    status = "200 OK"
+
+    async def old(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.0 {status}\r\nServer: old\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def main():
+        nonlocal status
+        async with tcp_server(old) as port, live_env(tmp_path) as env:
+            await fetch(env, Secret(f"http://127.0.0.1:{port}/beat"), "GET")
+            status = "503 Service Unavailable"
+            with pytest.raises(Undelivered) as refused:
+                await fetch(env, Secret(f"http://127.0.0.1:{port}/beat"), "GET")
+        assert "503" in str(refused.value)
+
+    run(main)
+
+
 def script(folder, text):
     path = folder / "told.py"
     path.write_text(f"#!{sys.executable}\n{text}")

@@ -89,6 +89,9 @@ def test_each_pair_ends_at_its_own_duration_and_the_run_with_the_last():
         assert {m["symbol"]: (m["ended"], m["may_open"]) for m in picture["markets"]} == {PERP: (True, False), SPOT: (False, True)}
         assert picture["state"] == "ACTIVE"
         assert ("alert.pair_ended", PERP) in house.told
+        wanted = {m["symbol"]: m["orders"] for m in session.preview()}
+        assert not [o for o in wanted[PERP] if o["role"] not in {"EXIT", "STOP"}], "a resume does not begin it again"
+        assert wanted[SPOT]
         await house.wait(30)
         assert not house.opening(session, SPOT)
         assert session.runner.is_winding_down

@@ -40,12 +40,17 @@ class HttpWire:
         answered: whole answers received on this connection.
     """
 
-    def __init__(self, env: Env, url: str, owner: Owner, *, body_max: int = BODY_BYTES_MAX) -> None:
-        """Know where to connect; `open()` does it. `url` is scheme://host[:port]."""
+    def __init__(self, env: Env, url: str, owner: Owner, *, body_max: int = BODY_BYTES_MAX, takes_end: bool = False) -> None:
+        """Know where to connect; `open()` does it. `url` is scheme://host[:port].
+
+        `takes_end`: an answer that names no length is whole when the other side ends the connection, as HTTP/1.0 has it. The exchange
+        always names one, and what was cut off there must not pass for an answer.
+        """
         self._env = env
         self._url = url
         self._owner = owner
         self._body_max = body_max
+        self._takes_end = takes_end
         self._host = urlsplit(url).netloc.rsplit("@", 1)[-1]
         self._wire: Wire | None = None
         self._timer: Timer | None = None
@@ -111,10 +116,14 @@ class HttpWire:
     def connection_lost(self, reason: str) -> None:
         """The connection is gone."""
         self.is_open = False
+        answer, on_answer, on_lost = self._answer, self._on_answer, self._on_lost
+        if self._takes_end and not self._why and answer is not None and answer.ends_with_connection and on_answer is not None:
+            self._forget()
+            on_answer(answer.status, answer.headers, answer.body)
+            on_lost = None
         reason = self._why or reason
-        on_lost = self._on_lost
         if on_lost is not None:
-            began = self._answer is not None and self._answer.began
+            began = answer is not None and answer.began
             self._forget()
             on_lost(f"{reason}, {'in the middle of' if began else 'before'} the answer")
         self._owner.wire_ended(self, reason)
@@ -212,6 +221,11 @@ class _Answer:
     @property
     def body(self) -> bytes:
         return self._body[0] if len(self._body) == 1 else b"".join(self._body)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """The head is here, and says nothing of how long the body is."""
+        return self.status >= 200 and not self.headers.keys() & {"content-length", "transfer-encoding"}
 
     def feed(self, data: bytes) -> str:
         """Take bytes in; the reason when they are no answer, else ""."""

@@ -12,7 +12,7 @@ from lemon_trader.cli.flags import HELP, Group, Typed, help_text, read_flags, tr
 from lemon_trader.cli.screen import columns_of
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE
-from lemon_trader.config.sources import refuse_unknown
+from lemon_trader.config.values import nearest
 from lemon_trader.messages.catalogue import say
 
 PROGRAM: Final = "lemon-trader"
@@ -85,7 +85,8 @@ def find(arguments: Sequence[str]) -> tuple[Command, Sequence[str]]:
     subs = [name for name in COMMANDS if name.startswith(f"{word} ")]
     if subs:
         raise BadSetting("command.which", command=word, choices=", ".join(subs))
-    raise refuse_unknown(word, COMMANDS, PROGRAM)
+    likely = nearest(word, COMMANDS)
+    raise BadSetting("command.unknown.meant" if likely else "command.unknown", name=word[:60], likely=likely or "", program=PROGRAM)
 
 
 def flags_of(name: str) -> set[str]:

@@ -27,6 +27,7 @@ USUAL: Final = {"fill": OFF, "command": SILENT, "digest": SILENT}  # every other
 EXTRA_LINE: Final = "python -m pip install -r requirements-notify.txt"
 PARTED: Final = re.compile(r"[/?&=@:]")
 NEEDED_LENGTH: Final = 4  # shorter parts of an address are words, no secrets
+WORD_LENGTH: Final = 8  # below it, letters alone in the path of a web address are a word, as in /hooks/ or /beat
 
 ALERTS: Final = (
     Parameter("on_alert", "--on-alert", "list", None, "help.on-alert", secret=True),
@@ -105,8 +106,13 @@ def secrets_of(settings: AlertSettings) -> list[str]:
         # Of another service's address even the host may be a token.
         is_web = address.scheme.lower() in {"http", "https"}
         hidden = f"{address.path}?{address.query}" if is_web else secret.reveal().partition("://")[2]
-        found += [part for part in PARTED.split(hidden) if len(part) >= NEEDED_LENGTH]
+        found += [part for part in PARTED.split(hidden) if len(part) >= NEEDED_LENGTH and not (is_web and _is_word(part))]
     return found
+
+
+def _is_word(part: str) -> bool:
+    """Whether it is no token but a word, such as our own sentences hold."""
+    return len(part) < WORD_LENGTH and part.isalpha() and part.islower()
 
 
 def _web_address(text: str, name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from lemon_trader.core.decide import prepare
 from lemon_trader.core.market import MarketState
 from lemon_trader.core.records import pack, row_array, unpack
-from lemon_trader.core.units import KIND_NAMES, ROLE_NAMES, TRIGGER, side_name
+from lemon_trader.core.units import EXIT, KIND_NAMES, ROLE_NAMES, STOP, TRIGGER, side_name
 from lemon_trader.engine.turn import Engine
 
 
@@ -45,6 +45,8 @@ def _rows(market: MarketState) -> list[dict[str, Any]]:
         v.may_open, v.fresh = held
     rows = []
     for row in out[1 : max(1, used)]:
+        if market.ended and row.role not in (EXIT, STOP):
+            continue  # this pair has ended, and a resume does not begin it again
         filled = v.filled[row.slot] if v.generation[row.slot] == row.generation else 0
         rows.append(
             {

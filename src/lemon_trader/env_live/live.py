@@ -109,10 +109,11 @@ class LiveEnv:
 
     async def close(self) -> None:
         """Cancel every task, wait until they have ended, give locks back."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:  # a connection that ends now may have spawned its successor
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for store in self._stores.values():
             store.close()
 

@@ -53,7 +53,7 @@ async def fetch(env: Env, address: Secret, method: str, body: bytes = b"") -> No
         if not answered.done():
             answered.set_exception(Undelivered(reason))
 
-    wire = HttpWire(env, f"{parts.scheme.lower()}://{parts.netloc}", _Nobody(), body_max=ANSWER_BYTES_MAX)
+    wire = HttpWire(env, f"{parts.scheme.lower()}://{parts.netloc}", _Nobody(), body_max=ANSWER_BYTES_MAX, takes_end=True)
     timer = env.call_later(TIMEOUT_US, lambda: lost("no answer in time"))
     try:
         opening = env.spawn(_open(wire, Request(method, target, tuple(headers), body), answer, lost), "notify connection")

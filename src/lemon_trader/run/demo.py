@@ -20,7 +20,7 @@ from lemon_trader.core.state import Recorded
 from lemon_trader.core.units import EXIT, LAYER, PPM, QUOTE, STOP, US_PER_S, side_name
 from lemon_trader.env_live import LiveEnv, Proxies
 from lemon_trader.market.recordings import open_recording
-from lemon_trader.run.parts import default_values
+from lemon_trader.run.parts import default_values, to_atoms
 from lemon_trader.run.session import Session
 from lemon_trader.run.sheets import money
 from lemon_trader.run.trading import FAILED, OK, carry, confirm, last_words, sandbox_session, say_equality, tell
@@ -145,7 +145,7 @@ async def _watch(face: Face, session: Session, sandbox: RunningSandbox, lasts_s:
                 resting = sum(o["state"] in {"WORKING", "ARMED"} for o in market["orders"])
                 face.say(
                     "demo.moment", seconds=passed, symbol=market["symbol"], bid=market["bid"], ask=market["ask"], resting=resting,
-                    position=market["position"], net=market["net"] or "-",
+                    position=market["position"], net=money(to_atoms(Decimal(market["net"]))) if market["net"] else "-",
                 )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _narrate(face: Face, session: Session, seen: Seen) -> None:
             elif event.feed in seen.downs:
                 seen.downs.discard(event.feed)
                 seen.reconnects += 1
-                face.say("demo.reconnected", feed=event.feed)
+                face.say("demo.reconnected", feed=(f"demo.feed.{event.feed}", {}))
         for entry in recorded:
             _fill(face, session, seen, entry)
 
@@ -183,8 +183,9 @@ def _fill(face: Face, session: Session, seen: Seen, entry: Recorded) -> None:
     seen.shown += 1
     key = {QUOTE: "demo.quote_filled", LAYER: "demo.layer_filled", EXIT: "demo.exit_filled", STOP: "demo.stop_filled"}.get(entry.role)
     if key is not None:
+        side: object = (f"side.{side_name(fill.side)}", {})
         face.say(
-            key, symbol=fill.symbol, side=side_name(fill.side), quantity=i.qty_text(fill.qty_lots), price=i.price_text(fill.price_ticks),
+            key, symbol=fill.symbol, side=side, quantity=i.qty_text(fill.qty_lots), price=i.price_text(fill.price_ticks),
             realised=money(entry.booked.realised_atoms),
         )  # fmt: skip
 
