@@ -66,6 +66,6 @@ CASES = [
     Case("maker rebalances by taking while a market falls", "market-maker", SPOT, "demo", _TAKING, least=200),
     Case("ladder on spot closes a cycle and stops another", "martingale", SPOT, "demo", _QUICK),
     Case("ladder on a perpetual closes a cycle and stops another", "martingale", PERP, "demo", _QUICK),
-    Case("fine ladder on a busy perpetual cycles by market entries", "martingale", PERP, "synthetic", _FINE, seed=2, least=25),
+    Case("fine ladder on a busy perpetual cycles by market entries", "martingale", PERP, "synthetic", _FINE, seed=10, least=25),
     Case("ladder meets a crash", "martingale", SPOT, "crash", {**_QUICK, "entry": "market"}, seconds=60, least=10),
 ]  # fmt: skip

@@ -26,7 +26,7 @@ def recorded(tmp_path, *, work=None, name="tape.jsonl.gz", seconds=1.2, symbols=
     path = tmp_path / name
 
     async def main():
-        options = ServerOptions(world=WorldOptions(symbols=(SPOT, PERP), activity_pct=200), speed_ppm=speed * PPM)
+        options = ServerOptions(world=WorldOptions(symbols=(SPOT, PERP), activity_pct=600), speed_ppm=speed * PPM)
         sandbox = await start_sandbox(options)
         faults = []
         env = LiveEnv(tmp_path, lambda part, error: faults.append((part, error)), proxies=Proxies(environ={}))

@@ -77,7 +77,7 @@ def traded(place, strategy, symbol, lives=1, **values):
     out = Outcome()
 
     async def main():
-        sandbox = await start_sandbox(ServerOptions(world=WorldOptions(symbols=(symbol,), seed=3, activity_pct=1_500)))
+        sandbox = await start_sandbox(ServerOptions(world=WorldOptions(symbols=(symbol,), seed=4, activity_pct=1_500)))
         handle, open_stream = sandbox.app.handle, sandbox.app.open_stream
 
         def heard(method, target, headers, body, now_us, **more):

@@ -5,12 +5,14 @@ Nothing here is fit for secrets.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 MILLION: Final = 1_000_000
 _MASK: Final = 2**64 - 1
 _BELL_DEVIATION: Final = 37_837  # standard deviation of the sum of four uniform 16-bit numbers
 _BELL_MEAN: Final = 131_070
+_LN_2: Final = 45_426  # in 2⁻¹⁶
 
 
 class Chance:
@@ -35,6 +37,22 @@ class Chance:
     def happens(self, ppm: int) -> bool:
         """True in `ppm` of a million draws."""
         return self.bits() * MILLION >> 64 < ppm
+
+    def wait(self, mean: int) -> int:
+        """How long until something happens that happens every `mean` on average and remembers nothing: exponential, to 3 %."""
+        z = self.bits() | 1
+        length = z.bit_length()
+        fraction = (z << (65 - length) & _MASK) >> 48  # of the way from one power of two to the next, 16 bits
+        return mean * (((65 - length) << 16) - fraction) * _LN_2 >> 32
+
+    def among(self, curve: Sequence[tuple[int, int]]) -> int:
+        """A number whose distribution `curve` tells: (part of all that is smaller, ppm; number), straight between its points."""
+        z = self.bits() * MILLION >> 64
+        k = 1
+        while curve[k][0] <= z:
+            k += 1
+        (low, first), (high, last) = curve[k - 1], curve[k]
+        return first + (last - first) * (z - low) // (high - low)
 
     def bell(self) -> int:
         """A bell-shaped number with mean 0, in millionths of its standard deviation; never beyond 3.5 of them."""

@@ -1,8 +1,8 @@
 """Mark price, index price and funding rate of a simulated perpetual, second by second.
 
-The mark is the mid of the book; the index, which stands for other exchanges, follows it slowly, so that a fast move opens a premium
-and closes it again. The funding rate is the published rule: mean premium of the hour + clamp(interest − mean premium, ±0.05 %), bounded;
-in a quiet market that is the interest of 0.0000125 an hour.
+The mark is the mid of the book. The index stands for other exchanges: a synthetic market says what it is; otherwise it follows the mark
+slowly, so that a fast move opens a premium and closes it again. The funding rate is the published rule: mean premium of the hour +
+clamp(interest − mean premium, ±0.05 %), bounded; in a quiet market that is the interest of 0.0000125 an hour.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ RATE_MAX_PPB: Final = 15_000_000
 PPB: Final = 10**9
 INDEX_LAG_US: Final = 15 * US_PER_S
 SILENCE_US_MAX: Final = 600 * US_PER_S  # over a longer hole in the data the exchange's prices are not made up
-_FINE: Final = 1 << 20  # the index is kept in 2⁻²⁰ of half a tick
+FINE: Final = 1 << 20  # the index is kept in 2⁻²⁰ of half a tick
 
 
 class Marks:
@@ -38,8 +38,10 @@ class Marks:
         self._premium_ppb = 0  # sum over the hour's samples
         self._samples = 0
 
-    def until(self, at_us: int, mid_half_ticks: int) -> Sequence[Reference]:
+    def until(self, at_us: int, mid_half_ticks: int, index: int = 0) -> Sequence[Reference]:
         """The references that fall due up to `at_us` while the mid stands where it is. None on spot and before there is a mid.
+
+        `index` in 2⁻²⁰ of half a tick; 0 = nobody knows it, it follows the mid.
 
         After a long silence the first reference comes with the second question, when the mid is of today again.
         """
@@ -51,22 +53,23 @@ class Marks:
         due = []
         self._next_us = self._next_us or at_us
         while self._next_us <= at_us:
-            due.append(self._sample(self._next_us, mid_half_ticks))
+            due.append(self._sample(self._next_us, mid_half_ticks, index))
             self._next_us = (self._next_us // self._every_us + 1) * self._every_us
         return due
 
-    def _sample(self, at_us: int, mid: int) -> Reference:
-        fine = mid * _FINE
-        if not self._index:
-            self._index = fine
-        self._index += (fine - self._index) * min(self._every_us, INDEX_LAG_US) // INDEX_LAG_US
+    def _sample(self, at_us: int, mid: int, index: int) -> Reference:
+        fine = mid * FINE
+        if index or not self._index:
+            self._index = index or fine
+        else:
+            self._index += (fine - self._index) * min(self._every_us, INDEX_LAG_US) // INDEX_LAG_US
         hour = (at_us - 1) // HOUR_US  # the sample on the full hour closes the hour before it
         if hour != self._hour:
             self._hour, self._premium_ppb, self._samples = hour, 0, 0
         self._premium_ppb += (fine - self._index) * PPB // self._index
         self._samples += 1
         rate = funding_ppb(self._premium_ppb // self._samples)
-        return Reference(at_us, self._symbol, (mid + 1) >> 1, (self._index + _FINE) // (2 * _FINE), rate)
+        return Reference(at_us, self._symbol, (mid + 1) >> 1, (self._index + FINE) // (2 * FINE), rate)
 
 
 def funding_ppb(premium_ppb: int) -> int:

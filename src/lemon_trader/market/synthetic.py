@@ -1,8 +1,8 @@
-"""Endless made-up markets: calm and storm in turn, jumps, runs of buyers and sellers; the same seed gives the same market.
+"""Endless made-up markets that behave as recorded ones do; the same seed gives the same market.
 
-Markets of one base share their price, as spot and perpetual do. The price is a random walk whose size changes between four weathers that
-last for minutes, so that large moves come in clusters; a weak pull brings it back over weeks, and it never leaves a quarter to four times
-of where it began. All of it is integers, so a seed means the same on every machine.
+Markets of one coin share the price behind them; a perpetual stands a changing premium away from it, which makes its index, and its funding.
+Around it quotes follow (`makers`), takers come (`takers`), each in its own time. What "as recorded ones do" means stands in
+`calibration`, and `benchmarks/stylised.py` prints both side by side.
 """
 
 import heapq
@@ -11,73 +11,20 @@ from itertools import count
 from operator import attrgetter
 from typing import Final
 
-import msgspec
-
 from lemon_trader.core.instrument import Instrument
-from lemon_trader.core.units import US_PER_MS, US_PER_S
+from lemon_trader.core.units import ATOMS_PER_UNIT, PPM, US_PER_S
 from lemon_trader.market.acts import Act, Source
-from lemon_trader.market.chance import MILLION, Chance
-from lemon_trader.market.flow import Flow
+from lemon_trader.market.calibration import CHANGES_PPM, FOLLOWS_PPM, MET_PPM, REFILL_US, STEP_US, TOUCH_PER_TAKE
+from lemon_trader.market.chance import Chance
 from lemon_trader.market.instruments import COINS, usual_price_ticks
+from lemon_trader.market.makers import TICK, Makers
 from lemon_trader.market.marks import Marks
+from lemon_trader.market.price import PAR, PPB, Premium, Price
+from lemon_trader.market.takers import Takers
 
-STEP_US: Final = 250 * US_PER_MS
-PAR: Final = 10**12  # the price's fixed point: one times the price it began with
-PPB: Final = 10**9
-PULL_PPB: Final = 150  # part of the distance from the beginning that one step takes back
-LOWEST: Final = PAR // 4
-HIGHEST: Final = PAR * 4
-JUMP_PPB: Final = 5_000_000  # deviation of a jump
-
-
-class Weather(msgspec.Struct, frozen=True, gc=False):
-    """How a market behaves for some minutes.
-
-    Attributes:
-        deviation_ppb: of one step's return.
-        steps: how long it usually lasts.
-        jumps_ppm: probability of a jump in one step.
-        stress_ppm: spread and number of trades beside usual ones, and how much thinner the book is.
-    """
-
-    deviation_ppb: int
-    steps: int
-    jumps_ppm: int
-    stress_ppm: int
-
-
-WEATHERS: Final = (
-    Weather(15_000, 1_200, 5, 700_000),
-    Weather(35_000, 1_000, 15, 1_000_000),
-    Weather(90_000, 480, 60, 1_700_000),
-    Weather(220_000, 120, 250, 3_000_000),
-)
-
-
-class Price:
-    """The price behind all markets of one base, as a multiple of where it began."""
-
-    def __init__(self, chance: Chance) -> None:
-        self._chance = chance
-        self._weather = 1
-        self.value = PAR
-
-    @property
-    def weather(self) -> Weather:
-        """What the market is like now."""
-        return WEATHERS[self._weather]
-
-    def step(self) -> int:
-        """The next value, in units of PAR."""
-        chance, weather = self._chance, self.weather
-        change_ppb = weather.deviation_ppb * chance.bell() // MILLION + (PAR - self.value) * PULL_PPB // PAR
-        if chance.happens(weather.jumps_ppm):
-            change_ppb += JUMP_PPB * chance.bell() // MILLION
-        self.value = min(HIGHEST, max(LOWEST, self.value + self.value * change_ppb // PPB))
-        if not chance.below(weather.steps):
-            turn = 1 if chance.bits() & 1 else -1
-            self._weather = abs(self._weather + turn) if self._weather + turn < len(WEATHERS) else self._weather - 1
-        return self.value
+# What can be due in a market; at the same time in this order.
+_FOLLOW, _REFILL, _CHANGE, _TAKE = range(4)
+WAITING_MAX: Final = 64  # refills and takes to come of one market; more bring no more
 
 
 def synthetic(
@@ -90,7 +37,7 @@ def synthetic(
         instruments: default markets of the simulated exchange, or others of the same bases.
         seed: fixes everything but the times.
         start_us: when it begins, µs UTC.
-        activity_pct: how busy; 100 gives 5 to 20 acts a second and market.
+        activity_pct: how busy takers and quotes are; 100 gives 10 to 25 acts a second and market. The price moves the same.
         prices: by symbol, where a price begins, ticks; else a usual price.
         reference_us: distance of a perpetual's mark prices, µs.
 
@@ -102,19 +49,68 @@ def synthetic(
         raise ValueError(f"a synthetic market needs at least one symbol and each only once; given: {', '.join(symbols) or 'none'}")
     if activity_pct < 1:
         raise ValueError(f"an activity of {activity_pct} % is too little; give 1 or more, 100 is usual")
-    markets = [_market(i, seed, start_us, activity_pct, (prices or {}).get(i.symbol), reference_us) for i in instruments]
+    markets = [_Market(i, seed, activity_pct, (prices or {}).get(i.symbol), reference_us).play(start_us) for i in instruments]
     return Source({i.symbol: i for i in instruments}, start_us, heapq.merge(*markets, key=attrgetter("at_us")))
 
 
-def _market(of: Instrument, seed: int, start_us: int, activity_pct: int, begin_ticks: int | None, reference_us: int) -> Iterator[Act]:
-    coin = COINS[of.base]
-    begin = begin_ticks or usual_price_ticks(of)
-    price = Price(Chance("price", seed, of.base))
-    flow = Flow(of, Chance("flow", seed, of.symbol), begin, coin.touch, coin.pace_ppm * activity_pct // 100)
-    crowd, marks = flow.crowd, Marks(of, reference_us)
-    for at_us in count(start_us, STEP_US):
-        yield from marks.until(at_us, crowd.mid_half_ticks)
-        fair_ticks = max(1, (begin * price.step() + PAR // 2) // PAR)
-        for act in flow.step(at_us, fair_ticks, STEP_US, stress_ppm=price.weather.stress_ppm):
-            yield from marks.until(act.at_us, crowd.mid_half_ticks)
-            yield act
+class _Market:
+    """One market: the price behind it, who quotes, who takes, and what each has in mind next."""
+
+    def __init__(self, of: Instrument, seed: int, activity_pct: int, begin_ticks: int | None, reference_us: int) -> None:
+        coin = COINS[of.base]
+        self._begin = begin_ticks or usual_price_ticks(of)
+        self._price = Price(Chance("price", seed, of.base))
+        self._premium = Premium(Chance("premium", seed, of.symbol)) if of.is_perp else None
+        self._chance = Chance("flow", seed, of.symbol)
+        self._pace_ppm = coin.pace_ppm * activity_pct // 100
+        self._touch_lots = max(4, coin.touch * ATOMS_PER_UNIT // of.notional_atoms(self._begin, 1))
+        self._makers = Makers(of, self._chance, self._touch_lots)
+        self._takers = Takers(self._chance, max(1, self._touch_lots // TOUCH_PER_TAKE))
+        self._marks = Marks(of, reference_us)
+        self._index = self._fair = self._begin * TICK
+        self._agenda: list[tuple[int, int, int]] = []  # (when, what, side of a take)
+
+    def play(self, start_us: int) -> Iterator[Act]:
+        """Everything that happens, times never falling."""
+        makers, marks, agenda = self._makers, self._marks, self._agenda
+        yield from makers.follow(start_us, self._fair)
+        for at_us in count(start_us, STEP_US):
+            yield from marks.until(at_us, makers.mid_half_ticks, self._index)
+            self._step(at_us)
+            while agenda and agenda[0][0] < at_us + STEP_US:
+                now_us, what, side = heapq.heappop(agenda)
+                for act in self._happen(now_us, what, side):
+                    yield from marks.until(act.at_us, makers.mid_half_ticks, self._index)
+                    yield act
+
+    def _step(self, at_us: int) -> None:
+        """Move the price and put on the agenda what begins in this step."""
+        chance, agenda, price = self._chance, self._agenda, self._price
+        self._index = (self._begin * TICK * price.step() + PAR // 2) // PAR
+        self._fair = self._index if self._premium is None else self._index + self._index * self._premium.step() // PPB
+        stress_ppm = price.stress_ppm
+        self._makers.touch_lots = max(2, self._touch_lots * PPM // max(PPM >> 1, stress_ppm))
+        pace_ppm = self._pace_ppm * stress_ppm // PPM
+        if chance.happens(FOLLOWS_PPM * pace_ppm // PPM):
+            heapq.heappush(agenda, (at_us + chance.below(STEP_US), _FOLLOW, 0))
+        for _ in range(self._takers.arrivals(pace_ppm)):
+            heapq.heappush(agenda, (at_us + chance.below(STEP_US), _TAKE, self._takers.side()))
+        changes, part = divmod(CHANGES_PPM * self._pace_ppm // PPM, PPM)
+        for _ in range(changes + chance.happens(part)):
+            heapq.heappush(agenda, (at_us + chance.below(STEP_US), _CHANGE, 0))
+
+    def _happen(self, now_us: int, what: int, side: int) -> Sequence[Act]:
+        makers, agenda = self._makers, self._agenda
+        if what == _FOLLOW:
+            return makers.follow(now_us, self._fair, self._takers.lots() if self._chance.happens(MET_PPM) else 0)
+        if what == _REFILL:
+            return makers.fill(now_us)
+        if what == _CHANGE:
+            return makers.change_mind(now_us)
+        acts = makers.take(now_us, side, self._takers.lots())
+        if len(agenda) < WAITING_MAX:
+            if makers.is_eaten():
+                heapq.heappush(agenda, (now_us + self._chance.wait(REFILL_US), _REFILL, 0))
+            for child_us, child_side in self._takers.offspring(now_us, side):
+                heapq.heappush(agenda, (child_us, _TAKE, child_side))
+        return acts
