@@ -63,7 +63,7 @@ mutate: setup
 
 check: format lint types shape test simulate strangers
 
-bench: setup
+bench: setup .venv-strangers/.ready
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 lock: setup

@@ -1,7 +1,7 @@
 """Every figure of `docs/performance.md` with what stands beside it, in one run: a table on standard output, `--json FILE` for programs.
 
-    make bench                        everything, about four minutes
-    make bench ARGS="--only rig"      one part: rig, inside, replay, sandbox, memory
+    make bench                        everything, about ten minutes
+    make bench ARGS="--only rig"      one part: rig, inside, replay, sandbox, memory, strangers
 
 Absolute figures are those of this machine at this moment; the ratios are what counts. Where the system lets us, the measuring processes run
 before all others (SCHED_FIFO), because a neighbour's time slice is a thousand times longer than what is measured here.
@@ -26,9 +26,10 @@ from nacl import bindings
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = HERE / ".venv-peers"
-PARTS = ("rig", "inside", "replay", "sandbox", "memory")
+PARTS = ("rig", "inside", "replay", "sandbox", "memory", "strangers")
 FRAMES = 8  # of a cycle on the rig, half a millisecond each
 SIX_FRAMES = 32  # six cancels must have ended before the next six orders may leave
+SANDBOX_HOURS = 6  # of its memory; `python benchmarks/sandbox_life.py` lives a whole day
 SIGNATURE_US = 15.6  # on the machine and day that the goals in µs were set
 ROUNDS = 3  # of the rig, all stacks in each, so that a slow minute meets everybody
 
@@ -177,20 +178,19 @@ def replay(_: int) -> list[Row]:
 
 
 def sandbox(_: int) -> list[Row]:
-    found = part("sandbox_orders.py")
+    found, life = part("sandbox_orders.py"), part("sandbox_life.py", "--hours", str(SANDBOX_HOURS))
+    day = life["memory"]
     return [
         Row("sandbox", "signed limit orders over loopback", found["signed"], None, "/s", "", "≥ 3,000 /s", mark(found["signed"] >= 3_000)),
-        Row(
-            "sandbox",
-            "matching alone, one order in five trades",
-            found["matching"],
-            None,
-            "/s",
-            "",
-            "≥ 200,000 /s",
-            mark(found["matching"] >= 200_000),
-        ),
-    ]
+        Row("sandbox", "matching alone, one order in five trades", found["matching"], None, "/s", "", "≥ 200,000 /s",
+            mark(found["matching"] >= 200_000)),
+        Row("sandbox", "one order after the other", life["alone_p50"], life["alone_p99"], "µs"),
+        Row("sandbox", "the same while fifty listen", life["crowded_p50"], life["crowded_p99"], "µs", f"{life['crowd_frames']:,} frames"),
+        Row("sandbox", "depth frames to one subscriber", life["depth_frames"], None, "/s"),
+        Row("sandbox", "start to first answer", life["start"] * 1_000, None, "ms", "", "≤ 1,000 ms", mark(life["start"] <= 1)),
+        Row("sandbox", f"six markets alone, {day['hours']:g} h: resident", day["resident"] / 2**20, None, "MiB", f"{day['acts']:,} acts"),
+        Row("sandbox", "slope over its second half", day["slope"] / 1024, None, "KiB/h", "per simulated hour"),
+    ]  # fmt: skip
 
 
 def memory(_: int) -> list[Row]:
@@ -198,6 +198,20 @@ def memory(_: int) -> list[Row]:
     return [
         Row("memory", "resident after one simulated hour of quoting", found["resident"] / 2**20, None, "MiB", f"{found['orders']} orders"),
         Row("memory", "slope over its second half", found["slope"] / 1024, None, "KiB/min", "per simulated minute"),
+    ]
+
+
+def strangers(_: int) -> list[Row]:
+    """Other people's clients, five sessions each; `make bench` has made their environment."""
+    begun = time.perf_counter()
+    subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "strangers" / "run.py"), "--rounds", "5"],
+        env=child_environment(),
+        check=True,
+        stdout=sys.stderr,
+    )
+    return [
+        Row("strangers", "twenty sessions of other people's clients", time.perf_counter() - begun, None, "s", "", "all content", mark(True))
     ]
 
 
@@ -248,7 +262,9 @@ def main() -> None:
     rows: list[Row] = []
     for name in given.only or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        rows += {"rig": rig, "inside": inside, "replay": replay, "sandbox": sandbox, "memory": memory}[name](given.cycles)
+        rows += {"rig": rig, "inside": inside, "replay": replay, "sandbox": sandbox, "memory": memory, "strangers": strangers}[name](
+            given.cycles
+        )
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {how}; {speed}"
     print(f"{machine}\n\n{table(rows)}")
     if given.json is not None:

@@ -68,16 +68,17 @@ class Client(asyncio.Protocol):
 class Orders:
     """What is sent, signed as it is taken."""
 
-    def __init__(self, api_key: str, secret: str) -> None:
+    def __init__(self, api_key: str, secret: str, count: int = ORDERS) -> None:
+        self._count = count
         self._signer = make_signer(api_key, secret)
         self._dialect = exchange("backpack").dialect()
         self._instruments = {SYMBOL: default_instrument(SYMBOL)}
         self._sent = 0
-        self._left = ORDERS
+        self._left = count
         self.done = asyncio.get_running_loop().create_future()
 
     def take(self) -> bytes:
-        if self._sent == ORDERS:
+        if self._sent == self._count:
             return b""
         self._sent += 1
         order = Place(SYMBOL, self._sent, BUY, LIMIT, 0, 10_000 + self._sent % 500, 0, 10)
