@@ -230,3 +230,60 @@ def test_a_client_that_dies_in_its_handshake_leaves_no_trace(monkeypatch, caplog
 
     session(work)
     assert [r for r in caplog.records if r.levelname == "ERROR"] == []
+
+
+def raw_pings(stamps, **options):
+    """A client that answers no ping, beside one that does; what came of both."""
+
+    async def work(remote):
+        ends = {}
+        for name, autoping in (("answers", True), ("ignores", False)):
+            ends[name] = await remote.http.ws_connect(remote.running.ws_url, autoping=autoping)
+        reading = asyncio.ensure_future(ends["answers"].receive())
+        began = asyncio.get_running_loop().time()
+        async for message in ends["ignores"]:
+            assert message.type is aiohttp.WSMsgType.PING
+            stamps.append(asyncio.get_running_loop().time() - began)
+        assert ends["ignores"].close_code == 1006
+        await asyncio.sleep(0.3)
+        assert not reading.done(), "the other one is still served"
+        reading.cancel()
+
+    session(work, world=WorldOptions(market="empty"), **options)
+
+
+def test_pings_come_from_a_drawn_first_moment_on_and_whoever_ignores_them_is_cut():
+    stamps = []
+    raw_pings(stamps, first_ping_us=(50_000, 90_000), ping_us=100_000, pong_us=200_000)
+    assert 0.04 < stamps[0] < 0.2
+    assert len(stamps) in {1, 2}
+
+
+def test_the_times_of_pings_and_ends_are_those_of_the_reference():
+    usual = ServerOptions()
+    assert (usual.ping_us, usual.pong_us, usual.close_us) == (60_000_000, 120_000_000, 30_000_000)
+    assert usual.first_ping_us == (5_000_000, 38_000_000)
+
+
+@pytest.mark.parametrize("compresses", [True, False])
+def test_deflate_is_agreed_to_or_not(compresses):
+    async def work(remote):
+        async with remote.http.ws_connect(remote.running.ws_url, compress=15) as ws:
+            assert bool(ws.compress) == compresses
+            await ws.send_str("nonsense")
+            assert (await ws.receive_json())["error"]["code"] == 4002
+
+    session(work, world=WorldOptions(market="empty"), compresses=compresses)
+
+
+def test_a_client_that_does_not_answer_the_close_frame_has_its_grace_and_no_more():
+    async def work(remote):
+        ws = await remote.http.ws_connect(remote.running.ws_url, autoclose=False)
+        began = asyncio.get_running_loop().time()
+        stopping = asyncio.ensure_future(remote.running.stop())
+        assert (await ws.receive()).type is aiohttp.WSMsgType.CLOSE
+        await stopping
+        assert asyncio.get_running_loop().time() - began < 3
+        await ws.close()
+
+    session(work, world=WorldOptions(market="empty"), close_us=300_000)

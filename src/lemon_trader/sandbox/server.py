@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from random import Random
 from typing import Final
 
 import msgspec
@@ -24,13 +25,12 @@ from lemon_trader.sandbox.steering import Steering
 from lemon_trader.sandbox.world import World, WorldOptions, make_world
 
 HOST: Final = "127.0.0.1"
-PING_S: Final = 60
 FRAMES_MAX: Final = 20_000  # waiting for one session; some minutes of a busy market
 MESSAGE_BYTES_MAX: Final = 1 << 20
 BODY_BYTES_MAX: Final = 1 << 20
 ACTS_AT_ONCE: Final = 500  # between two looks at the sockets
 PAUSE_US_MAX: Final = 50_000
-CLOSE_S: Final = 2
+END_S: Final = 2  # for requests that are being answered when the exchange stops
 
 
 class PortInUse(OSError):
@@ -38,11 +38,25 @@ class PortInUse(OSError):
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how fast. `port` 0 = any free one; `speed_ppm`: exchange time beside the wall's, 1,000,000 = the same."""
+    """Where and how fast.
+
+    Attributes:
+        port: 0 = any free one.
+        speed_ppm: exchange time beside the wall's, 1,000,000 = the same.
+        ping_us / first_ping_us: how often a stream is pinged, and the bounds of the first time, which is drawn; wall time.
+        pong_us: a stream that has answered no ping for so long is cut at the next one.
+        close_us: how long a stream that was sent a close frame may take to answer it.
+        compresses: whether permessage-deflate is agreed to with clients that offer it.
+    """
 
     world: WorldOptions = msgspec.field(default_factory=WorldOptions)
     port: int = 0
     speed_ppm: int = PPM
+    ping_us: int = 60 * US_PER_S
+    first_ping_us: tuple[int, int] = (5 * US_PER_S, 38 * US_PER_S)
+    pong_us: int = 120 * US_PER_S
+    close_us: int = 30 * US_PER_S
+    compresses: bool = True
 
 
 class Clock:
@@ -89,7 +103,9 @@ class RunningSandbox:
         broken: set when the market can go on no more.
     """
 
-    def __init__(self, world: World, clock: Clock) -> None:
+    def __init__(self, world: World, clock: Clock, options: ServerOptions | None = None) -> None:
+        self._options = options or ServerOptions()
+        self._chance = Random(self._options.world.seed)  # noqa: S311  of when pings begin
         self.app: SandboxApp = world.app
         self.accounts: tuple[DemoAccount, ...] = world.accounts
         self.clock = clock
@@ -116,7 +132,7 @@ class RunningSandbox:
 
     async def listen(self, port: int) -> None:
         """Open the port. Raises PortInUse."""
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=CLOSE_S)
+        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=END_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, port, reuse_address=True)
         try:
@@ -199,27 +215,68 @@ class RunningSandbox:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
-        socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MESSAGE_BYTES_MAX, timeout=CLOSE_S)
+        options = self._options
+        socket = web.WebSocketResponse(
+            autoping=False, max_msg_size=MESSAGE_BYTES_MAX, timeout=options.close_us / US_PER_S, compress=options.compresses
+        )
         try:
             await socket.prepare(request)
         except ConnectionResetError:
             return web.Response(status=400)  # the client went away in the middle of its handshake: nobody reads this
         outbox = Outbox(socket)
         session = self.app.open_stream(outbox.put, outbox.end)
-        writer = asyncio.create_task(outbox.drain(), name="stream writer")
+        pulse = Pulse(socket, request, options, self._chance.uniform(*options.first_ping_us))
+        tasks = [asyncio.create_task(outbox.drain(), name="stream writer"), asyncio.create_task(pulse.beat(), name="stream pings")]
         try:
             async for message in socket:
-                self._receive(session.receive, message)
+                if message.type is WSMsgType.PING:
+                    with suppress(ConnectionError):
+                        await socket.pong(message.data)
+                elif message.type is WSMsgType.PONG:
+                    pulse.answered()
+                else:
+                    self._receive(session.receive, message)
         finally:
             session.gone()
-            writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         return socket
 
     def _receive(self, receive: Callable[[str | bytes, int, int], None], message: WSMessage) -> None:
         if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
             receive(message.data, self.clock.now_us(), self.clock.wall_us())
+
+
+class Pulse:
+    """The pings of one stream. One that leaves them unanswered for too long is cut without a close frame, as on the venue."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest, options: ServerOptions, first_us: float) -> None:
+        self._socket = socket
+        self._request = request
+        self._options = options
+        self._first_us = first_us
+        self._heard_s = time.monotonic()
+
+    def answered(self) -> None:
+        """The client has sent a pong."""
+        self._heard_s = time.monotonic()
+
+    async def beat(self) -> None:
+        """Ping as long as the stream lives and answers."""
+        pause_us = self._first_us
+        while not self._socket.closed:
+            await asyncio.sleep(pause_us / US_PER_S)
+            pause_us = self._options.ping_us
+            if time.monotonic() - self._heard_s > self._options.pong_us / US_PER_S:
+                if self._request.transport is not None:
+                    self._request.transport.abort()
+                return
+            try:
+                await self._socket.ping()
+            except ConnectionError:
+                return
 
 
 class Outbox:
@@ -269,6 +326,6 @@ async def start_sandbox(options: ServerOptions | None = None, *, faults: Faults 
     """
     options = options or ServerOptions()
     clock = Clock(options.speed_ppm)
-    running = RunningSandbox(make_world(options.world, clock.start_us, faults=faults), clock)
+    running = RunningSandbox(make_world(options.world, clock.start_us, faults=faults), clock, options)
     await running.listen(options.port)
     return running
