@@ -150,3 +150,14 @@ def test_a_position_taken_over_off_the_book_has_no_trade_id_and_is_told_as_a_liq
     row = me.ok("GET", "/wapi/v1/history/fills", {"fillType": "Backstop"})[0]
     assert (row["systemOrderType"], row["tradeId"]) == ("LiquidatePositionOnBackstop", None)
     box.app.desk.exchange.check_closed()
+
+
+def test_the_pools_past_is_told_by_hours_and_by_days(box):
+    for _ in range(50):
+        box.wait(HOUR_US)
+    asked = {i: box.public(f"/api/v1/borrowLend/markets/history?interval={i}&symbol=SOL")[1] for i in ("1d", "1w", "1month", "1year")}
+    assert [len(asked[interval]) for interval in asked] == [25, 51, 3, 3]  # and the present
+    stamps = [row["timestamp"] for row in asked["1w"]]
+    assert stamps == sorted(stamps)
+    assert set(asked["1d"][0]) == set(box.public("/api/v1/borrowLend/markets")[1][0])
+    assert {row["symbol"] for row in box.public("/api/v1/borrowLend/markets/history?interval=1d")[1]} == {"USDC", "SOL", "BTC", "ETH"}

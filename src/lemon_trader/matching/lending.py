@@ -5,7 +5,10 @@ interest, whose other side is the `interest` counter-account, so the books close
 makes the rates.
 """
 
+from collections import deque
 from collections.abc import Mapping
+
+import msgspec
 
 from lemon_trader.core.units import PPM, US_PER_S
 from lemon_trader.matching.accounts import Account
@@ -17,11 +20,26 @@ from lemon_trader.matching.orders import Code, Reason, Refused
 from lemon_trader.matching.rules import Loan, Rules
 
 _YEAR_US = 365 * 86_400 * US_PER_S
+_ROWS_MAX = 366 * 24
 _STEEP = 9  # how much faster the rate rises above the optimal utilisation
 
 
+class PoolThen(msgspec.Struct, frozen=True, gc=False):
+    """A pool as it was when interest was paid: atoms lent and borrowed, yearly rates in ppm."""
+
+    lent: int
+    borrowed: int
+    borrow_ppm: int
+    lend_ppm: int
+    at_us: int
+
+
 class Lending:
-    """All pools."""
+    """All pools.
+
+    Attributes:
+        past: of each, a row for every time that interest was paid, oldest first; a year of hours is kept.
+    """
 
     def __init__(
         self, rules: Rules, clearing: Clearing, listings: Mapping[str, Listing], settlement: str | None, effects: list[Effect]
@@ -33,6 +51,7 @@ class Lending:
         self._settlement = settlement
         self._effects = effects
         self._lent = {asset: loan.supply_atoms for asset, loan in self.loans.items()}
+        self.past: dict[str, deque[PoolThen]] = {asset: deque(maxlen=_ROWS_MAX) for asset in self.loans}
         self._borrowed = {asset: loan.demand_atoms for asset, loan in self.loans.items()}
 
     # ---- what is asked ----
@@ -182,6 +201,8 @@ class Lending:
     def accrue(self, interval_us: int, interval_end_us: int, now: int) -> None:
         """Pay interest for an interval; rounded down for lenders and up for borrowers."""
         rates = {asset: self.rates_ppm(asset) for asset in self.loans}
+        for asset, (borrow_ppm, lend_ppm) in rates.items():
+            self.past[asset].append(PoolThen(self._lent[asset], self._borrowed[asset], borrow_ppm, lend_ppm, interval_end_us))
         for account in self._clearing.accounts.values():
             for asset, lent in tuple(account.lent.items()):
                 if not lent:

@@ -1,16 +1,22 @@
 """Handlers of lending: pools and rates, an account's claims and debts, and moving coins between balance and pool."""
 
-from typing import Any
+from typing import Any, Final
 
 from lemon_trader.core.instrument import NUMBER
-from lemon_trader.core.units import ATOMS_PER_UNIT
-from lemon_trader.exchanges.backpack.server import Refusal, choice
+from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
+from lemon_trader.exchanges.backpack.server import Refusal, choice, required
 from lemon_trader.exchanges.backpack.server_lending import claim_row, pool_row
 from lemon_trader.exchanges.backpack.server_orders import atoms_of
 from lemon_trader.exchanges.backpack.server_public import ppm_text
+from lemon_trader.matching.lending import PoolThen
 from lemon_trader.sandbox.desk import Answer, Call, Desk
 
 Json = dict[str, Any]
+_HOUR_US: Final = 3_600 * US_PER_S
+_DAY_US: Final = 24 * _HOUR_US
+_SPANS: Final = {  # (how far back, how far apart)
+    "1d": (_DAY_US, _HOUR_US), "1w": (7 * _DAY_US, _HOUR_US), "1month": (30 * _DAY_US, _DAY_US), "1year": (365 * _DAY_US, _DAY_US),
+}  # fmt: skip
 
 
 def pools(desk: Desk, call: Call) -> list[Json]:
@@ -19,10 +25,18 @@ def pools(desk: Desk, call: Call) -> list[Json]:
 
 
 def history(desk: Desk, call: Call) -> list[Json]:
-    """The pools as they are now: what they were is not kept."""
-    choice(call.query, "interval", "BorrowLendMarketHistoryInterval", ("1d", "1w", "1month", "1year"))
+    """The pools as they were, oldest first and the present last: every hour of a day or week, every day of a month or year."""
+    required(call.query, "interval", "BorrowLendMarketHistoryInterval")
+    interval = choice(call.query, "interval", "BorrowLendMarketHistoryInterval", tuple(_SPANS)) or ""
+    span_us, step_us = _SPANS[interval]
     wanted = call.query.get("symbol")
-    return [_pool(desk, asset, call.now_us) for asset in desk.exchange.rules.loans if wanted in {None, asset}]
+    rows: list[Json] = []
+    for asset in desk.exchange.rules.loans:
+        if wanted in {None, asset}:
+            then = (row for row in desk.exchange.lending.past[asset] if row.at_us > call.now_us - span_us and not row.at_us % step_us)
+            rows += [_pool_row(desk, asset, row) for row in then]
+            rows.append(_pool(desk, asset, call.now_us))
+    return rows
 
 
 def yields(desk: Desk, call: Call) -> Json:
@@ -76,10 +90,15 @@ def _bad(kind: str, reason: str) -> Refusal:
 
 
 def _pool(desk: Desk, asset: str, now_us: int) -> Json:
-    lending, loan = desk.exchange.lending, desk.exchange.rules.loans[asset]
-    (lent, borrowed), (borrow_ppm, lend_ppm) = lending.pool(asset), lending.rates_ppm(asset)
-    price = desk.exchange.worth_atoms(asset, ATOMS_PER_UNIT)
+    lending = desk.exchange.lending
+    return _pool_row(desk, asset, PoolThen(*lending.pool(asset), *lending.rates_ppm(asset), now_us))
+
+
+def _pool_row(desk: Desk, asset: str, then: PoolThen) -> Json:
+    """A pool as of some time; its price is always the present one."""
+    loan = desk.exchange.rules.loans[asset]
     return pool_row(
-        asset, price_atoms=price, lent_atoms=lent, borrowed_atoms=borrowed, borrow_ppm=borrow_ppm, lend_ppm=lend_ppm,
-        optimal_ppm=loan.optimal_ppm, bound_ppm=loan.bound_ppm, fee_ppm=loan.fee_ppm, at_us=now_us,
+        asset, price_atoms=desk.exchange.worth_atoms(asset, ATOMS_PER_UNIT), lent_atoms=then.lent, borrowed_atoms=then.borrowed,
+        borrow_ppm=then.borrow_ppm, lend_ppm=then.lend_ppm, optimal_ppm=loan.optimal_ppm, bound_ppm=loan.bound_ppm, fee_ppm=loan.fee_ppm,
+        at_us=then.at_us,
     )  # fmt: skip
