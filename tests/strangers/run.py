@@ -22,6 +22,7 @@ SESSIONS = {
     "bpx-async": ("bpx_session.py", "async"),
     "sdk": ("sdk_session.py",),
     "ccxt": ("ccxt_session.py",),
+    "docs": ("docs_snippets.py",),
 }
 LIMIT_S = 120  # of one session
 AT_ONCE = 2
