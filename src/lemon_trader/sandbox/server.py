@@ -30,6 +30,8 @@ MESSAGE_BYTES_MAX: Final = 1 << 20
 BODY_BYTES_MAX: Final = 1 << 20
 ACTS_AT_ONCE: Final = 500  # between two looks at the sockets
 PAUSE_US_MAX: Final = 50_000
+FOLLOWED_STEP_US: Final = 20_000  # of exchange time: no client that is followed hears of anything later than that
+GRACE_US: Final = 2_000  # a client that was silent for so long, by the wall, has nothing to say for now
 END_S: Final = 2  # for requests that are being answered when the exchange stops
 
 
@@ -43,6 +45,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         port: 0 = any free one.
         speed_ppm: exchange time beside the wall's, 1,000,000 = the same.
+        is_followed: time goes on as soon as every client is idle instead, and stands while nobody is connected.
         ping_us / first_ping_us: how often a stream is pinged, and the bounds of the first time, which is drawn; wall time.
         pong_us: a stream that has answered no ping for so long is cut at the next one.
         close_us: how long a stream that was sent a close frame may take to answer it.
@@ -52,6 +55,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     world: WorldOptions = msgspec.field(default_factory=WorldOptions)
     port: int = 0
     speed_ppm: int = PPM
+    is_followed: bool = False
     ping_us: int = 60 * US_PER_S
     first_ping_us: tuple[int, int] = (5 * US_PER_S, 38 * US_PER_S)
     pong_us: int = 120 * US_PER_S
@@ -67,16 +71,24 @@ class Clock:
         self.speed_ppm = checked_speed(speed_ppm)
         self.start_us = max(self.wall_us(), from_us)
         self._begun_ns = time.monotonic_ns()
+        self.is_held = False  # time goes on by `hold` alone
 
     def now_us(self) -> int:
         """Exchange time, µs UTC."""
+        if self.is_held:
+            return self.start_us
         return self.start_us + (time.monotonic_ns() - self._begun_ns) * self.speed_ppm // (1_000 * PPM)
+
+    def hold(self, at_us: int) -> None:
+        """Let it be `at_us`, not before what it was, until somebody says more or sets a speed."""
+        self.start_us, self.is_held = max(at_us, self.now_us()), True
 
     def set_speed(self, speed_ppm: int) -> None:
         """Run at another speed from now on. Raises ValueError unless it is above 0."""
         checked_speed(speed_ppm)
         self.start_us, self._begun_ns = self.now_us(), time.monotonic_ns()
         self.speed_ppm = speed_ppm
+        self.is_held = False
 
     def wall_us(self) -> int:
         """The machine's time, µs UTC: what a client signs with that knows nothing of the exchange's speed."""
@@ -112,6 +124,11 @@ class RunningSandbox:
         self.port = 0
         self.steering = Steering(world.source, world.app.desk.outside)
         self.broken = asyncio.Event()
+        if self._options.is_followed:
+            clock.hold(clock.start_us)
+        self._outboxes: set[Outbox] = set()
+        self._in_flight = 0  # requests that are being answered
+        self._stirred_ns = 0  # when a client had something to read or to say
         self._runner: web.ServerRunner | None = None
         self._pacer: asyncio.Task[None] | None = None
 
@@ -161,6 +178,9 @@ class RunningSandbox:
 
     async def _pace(self) -> None:
         while True:
+            if self.clock.is_held:
+                await self._follow()
+                continue
             now_us = self.clock.now_us()
             if self._catch_up(now_us):
                 await asyncio.sleep(0)
@@ -169,6 +189,27 @@ class RunningSandbox:
             due_us = min(self.app.next_due_us(), self.steering.due_us)
             pause_us = max(0, min(due_us - self.clock.now_us(), PAUSE_US_MAX * self.clock.speed_ppm // PPM))
             await asyncio.sleep(self.clock.wall_of(pause_us) / US_PER_S)
+
+    async def _follow(self) -> None:
+        """Let time go on by one step if every client is idle; else wait a little."""
+        if not self._is_idle():
+            await asyncio.sleep(GRACE_US / (4 * US_PER_S))
+            return
+        now_us = self.clock.now_us()
+        due_us = min(self.app.next_due_us(), self.steering.due_us, now_us + US_PER_S)
+        self.clock.hold(max(due_us, now_us + FOLLOWED_STEP_US))
+        self.catch_up()
+        await asyncio.sleep(0)
+
+    def _is_idle(self) -> bool:
+        """Whether somebody is connected, everything was sent that there was to read, and nothing has come in for a short while."""
+        if self._runner is None or self._runner.server is None or not self._runner.server.connections:
+            return False
+        now_ns = time.monotonic_ns()
+        if self._in_flight or any(outbox.is_waiting for outbox in self._outboxes):
+            self._stirred_ns = now_ns
+            return False
+        return now_ns - self._stirred_ns >= GRACE_US * 1_000
 
     def _pacer_ended(self, pacer: "asyncio.Task[None]") -> None:
         """A market that can go on no more must not look like a quiet one: say why, and end every stream."""
@@ -200,6 +241,14 @@ class RunningSandbox:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._stream(request)
+        self._in_flight += 1
+        try:
+            return await self._answer_request(request)
+        finally:
+            self._in_flight -= 1
+            self._stirred_ns = time.monotonic_ns()
+
+    async def _answer_request(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -224,6 +273,7 @@ class RunningSandbox:
         except ConnectionResetError:
             return web.Response(status=400)  # the client went away in the middle of its handshake: nobody reads this
         outbox = Outbox(socket)
+        self._outboxes.add(outbox)
         session = self.app.open_stream(outbox.put, outbox.end)
         pulse = Pulse(socket, request, options, self._chance.uniform(*options.first_ping_us))
         tasks = [asyncio.create_task(outbox.drain(), name="stream writer"), asyncio.create_task(pulse.beat(), name="stream pings")]
@@ -238,6 +288,7 @@ class RunningSandbox:
                     self._receive(session.receive, message)
         finally:
             session.gone()
+            self._outboxes.discard(outbox)
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -245,6 +296,7 @@ class RunningSandbox:
         return socket
 
     def _receive(self, receive: Callable[[str | bytes, int, int], None], message: WSMessage) -> None:
+        self._stirred_ns = time.monotonic_ns()
         if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
             receive(message.data, self.clock.now_us(), self.clock.wall_us())
 
@@ -287,6 +339,11 @@ class Outbox:
         self._frames: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._end: tuple[int, str] | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are frames that have not left."""
+        return bool(self._frames)
 
     def put(self, frame: bytes) -> None:
         """Send it when its turn comes."""

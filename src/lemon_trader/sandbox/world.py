@@ -4,14 +4,15 @@ A server paces it by the wall, a simulation by virtual time.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from lemon_trader.exchanges.signers import ED25519
 from lemon_trader.market.acts import Source, merge
+from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import default_instrument
+from lemon_trader.market.played import named_recordings
 from lemon_trader.market.scenarios import SCENARIOS, play_scenario
 from lemon_trader.market.synthetic import synthetic
 from lemon_trader.matching.exchange import Exchange
@@ -31,7 +32,7 @@ class WorldOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What kind of sandbox.
 
     Attributes:
-        market: "synthetic", the name of a scenario, "empty", or the path of a recording.
+        market: "synthetic", the name of a scenario, "empty", or recordings: see `market.played`.
         symbol: the market that a recording or scenario plays; None = what the recording's table says, SOL_USDC for a scenario.
         twins: further markets that play the same recording, the perpetual of a coin beside its spot market.
         stories: further scenarios, by the market that plays them.
@@ -100,10 +101,13 @@ def _source(options: WorldOptions, start_us: int) -> Source:
     elif options.market != SYNTHETIC:
         from lemon_trader.market.recordings import open_recording  # noqa: PLC0415  arrays are loaded by whoever plays a recording
 
-        played += [
-            open_recording(Path(options.market), symbol=symbol, shift_to_us=start_us, seed=options.seed)
-            for symbol in (options.symbol, *options.twins)
-        ]
+        named = named_recordings(options.market, options.symbol)
+        named += [(twin, file) for twin in options.twins for _, file in named]
+        played += [open_recording(file, symbol=symbol, shift_to_us=start_us, seed=options.seed) for symbol, file in named]
+        markets = [symbol for source in played for symbol in source.instruments]
+        twice = next((symbol for symbol in markets if markets.count(symbol) > 1), None)
+        if twice is not None:
+            raise RecordingError(f"two recordings of {options.market} play {twice}; name another market for one, as in SYMBOL=FILE")
     played += [
         play_scenario(SCENARIOS[name], default_instrument(symbol), start_us=start_us, seed=options.seed) for symbol, name in stories.items()
     ]
