@@ -7,17 +7,22 @@ from contextlib import suppress
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import Face, SandboxSettings
 from lemon_trader.core.units import PPM
-from lemon_trader.run.trading import FAILED, OK, carry
+from lemon_trader.run.trading import FAILED, OK, REFUSED, carry
 from lemon_trader.sandbox.accounts import demo_accounts, own_account
 from lemon_trader.sandbox.admin import AdminServer
 from lemon_trader.sandbox.server import PortInUse, ServerOptions, start_sandbox
+from lemon_trader.sandbox.state import StateError
 from lemon_trader.sandbox.world import WorldOptions
 
 
 def run_sandbox(settings: SandboxSettings, face: Face) -> int:
     """Serve until a signal; the exit code."""
     world = world_of(settings)
-    return carry(_serve(settings, world, face), face)
+    try:
+        return carry(_serve(settings, world, face), face)
+    except StateError as error:
+        face.say("start.refused", reason=str(error))
+        return REFUSED
 
 
 def world_of(settings: SandboxSettings) -> WorldOptions:
@@ -28,13 +33,15 @@ def world_of(settings: SandboxSettings) -> WorldOptions:
         raise BadSetting("sandbox.accounts-clash", name=clash)
     own = [own_account(a.name, a.api_key, a.secret, a.balances, settings.signatures) for a in settings.own]
     return WorldOptions(
-        market=settings.market.source, seed=settings.market.seed, scheme=settings.signatures, accounts=settings.accounts,
+        market=settings.market.source, symbol=settings.symbol, seed=settings.market.seed, scheme=settings.signatures,
+        accounts=settings.accounts,
         balances=settings.balances, own=own,
     )  # fmt: skip
 
 
 async def _serve(settings: SandboxSettings, world: WorldOptions, face: Face) -> int:
-    running = await start_sandbox(ServerOptions(world=world, port=settings.port, speed_ppm=int(settings.market.speed * PPM)))
+    speed_ppm = int(settings.market.speed * PPM)
+    running = await start_sandbox(ServerOptions(world=world, port=settings.port, speed_ppm=speed_ppm, state=settings.state))
     admin = AdminServer(running, settings.lang)
     try:
         await admin.listen(settings.admin_port)

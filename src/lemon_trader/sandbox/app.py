@@ -7,7 +7,7 @@ asks and how often, the exchange behind decides, and everything that has happene
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -35,6 +35,7 @@ from lemon_trader.exchanges.backpack.words import (
     TOO_MANY_REQUESTS,
 )
 from lemon_trader.market.acts import Act, apply
+from lemon_trader.matching.effects import Effect
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.orders import Refused
 from lemon_trader.sandbox.accounts import DemoAccount
@@ -58,6 +59,16 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     is_lost: bool = False
 
 
+class Memory(Protocol):
+    """Who lets the exchange outlive its process."""
+
+    def note(self, effects: Sequence[Effect]) -> None:
+        """Write down what these effects say."""
+
+    def touch(self, account: str) -> None:
+        """An account's settings may have changed without an effect."""
+
+
 class SandboxApp:
     """An exchange that speaks Backpack's protocol.
 
@@ -65,6 +76,7 @@ class SandboxApp:
         desk: the exchange, its accounts, tapes and switches.
         faults: what tests order to go wrong.
         hub: who listens to what.
+        memory: who writes down what has happened before anybody is told; None = nobody.
     """
 
     def __init__(
@@ -79,6 +91,7 @@ class SandboxApp:
         self._publisher = Publisher(self.desk, self.hub)
         self._meters: dict[str, tuple[int, int]] = {}  # who -> (minute, requests in it)
         self._seen: dict[str, int] = {}  # signature -> when, oldest first
+        self.memory: Memory | None = None
         self._later: list[tuple[int, int, Callable[[int], object]]] = []
         self._order = count()
 
@@ -101,6 +114,9 @@ class SandboxApp:
             content_type, text = refused.encode()
             answer = Answer(status=refused.status, body=text, content_type=content_type)
         self._flush(now_us)
+        if method == "PATCH" and self.memory is not None:  # settings of an account change without an effect
+            for name in self.desk.exchange.accounts:
+                self.memory.touch(name)
         content = (("Content-Type", answer.content_type),) if answer.content_type else ()
         return Response(answer.status, content + answer.headers, answer.body, answer.delay_us, answer.is_lost)
 
@@ -291,4 +307,6 @@ class SandboxApp:
     def _flush(self, now_us: int) -> None:
         effects = self.desk.exchange.take_effects()
         if effects:
+            if self.memory is not None:
+                self.memory.note(effects)
             self._publisher.publish(effects, now_us)

@@ -13,6 +13,7 @@ from lemon_trader.exchanges.backpack.server_stream import WS_INVALID_SIGNATURE
 from lemon_trader.exchanges.backpack.words import RESOURCE_NOT_FOUND
 from lemon_trader.matching.effects import FundingSettled, Position
 from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.filters import Regrid
 from lemon_trader.matching.margin import fraction_ppb, share
 from lemon_trader.matching.orders import Refused
 from lemon_trader.sandbox.accounts import DemoAccount, Verifier
@@ -143,13 +144,17 @@ class Desk:
         )
         before = self.exchange.outside_levels(symbol)
         way = self.exchange.change_filters(filters, now_us)
-        self.outside.change(symbol, way, before)
-        self.markets[symbol], self.filters[symbol] = way.grid, filters
-        self.readers[symbol] = filters if self.exchange.rules.step_multiples else decimals_of(filters)
+        self.publish_filters(symbol, filters, way, before)
         self.tapes[symbol].refine(way.ticks_by, way.lots_by)
         rows = self.funding_rates[symbol]
         for n, row in enumerate(rows):
             rows[n] = msgspec.structs.replace(row, mark_ticks=row.mark_ticks * way.ticks_by)
+
+    def publish_filters(self, symbol: str, filters: Instrument, way: Regrid, before: Sequence[tuple[int, int, int]] = ()) -> None:
+        """Speak of a market by other filters; `before`: the outside's levels in the units of before."""
+        self.outside.change(symbol, way, list(before))
+        self.markets[symbol], self.filters[symbol] = way.grid, filters
+        self.readers[symbol] = filters if self.exchange.rules.step_multiples else decimals_of(filters)
 
     def steps(self, symbol: str) -> tuple[int, int]:
         """(ticks, lots) of the exchange in one tick and one lot of what requests are read by."""

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -21,6 +22,7 @@ from lemon_trader.core.units import PPM, US_PER_S
 from lemon_trader.sandbox.accounts import DemoAccount
 from lemon_trader.sandbox.app import SandboxApp
 from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.state import StateFile
 from lemon_trader.sandbox.steering import Steering
 from lemon_trader.sandbox.world import World, WorldOptions, make_world
 
@@ -50,6 +52,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
         pong_us: a stream that has answered no ping for so long is cut at the next one.
         close_us: how long a stream that was sent a close frame may take to answer it.
         compresses: whether permessage-deflate is agreed to with clients that offer it.
+        state: file in which the exchange outlives its process; None = it does not.
     """
 
     world: WorldOptions = msgspec.field(default_factory=WorldOptions)
@@ -61,6 +64,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     pong_us: int = 120 * US_PER_S
     close_us: int = 30 * US_PER_S
     compresses: bool = True
+    state: Path | None = None
 
 
 class Clock:
@@ -113,6 +117,7 @@ class RunningSandbox:
         app: the application behind the port, for tests that order faults or read the exchange's own ledger.
         steering: the operator's hand on the markets.
         broken: set when the market can go on no more.
+        memory: the file that it is kept in, closed with it; None = none.
     """
 
     def __init__(self, world: World, clock: Clock, options: ServerOptions | None = None) -> None:
@@ -124,6 +129,7 @@ class RunningSandbox:
         self.port = 0
         self.steering = Steering(world.source, world.app.desk.outside)
         self.broken = asyncio.Event()
+        self.memory: StateFile | None = None
         if self._options.is_followed:
             clock.hold(clock.start_us)
         self._outboxes: set[Outbox] = set()
@@ -173,6 +179,10 @@ class RunningSandbox:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        memory, self.memory = self.memory, None
+        if memory is not None:
+            self.app.memory = None
+            memory.close()
 
     # ---- time ----
 
@@ -379,10 +389,23 @@ async def start_sandbox(options: ServerOptions | None = None, *, faults: Faults 
 
     Raises:
         PortInUse: the port belongs to somebody else.
+        StateError: the memory cannot be used.
         UnknownMarket, RecordingError, GateError, ValueError: options that cannot be.
     """
     options = options or ServerOptions()
-    clock = Clock(options.speed_ppm)
-    running = RunningSandbox(make_world(options.world, clock.start_us, faults=faults), clock, options)
-    await running.listen(options.port)
+    memory = StateFile(options.state) if options.state is not None else None
+    try:
+        kept = memory.load() if memory is not None else None
+        clock = Clock(options.speed_ppm, kept.at_us if kept is not None else 0)
+        world = make_world(options.world, clock.start_us, faults=faults, kept=kept)
+        if memory is not None and kept is not None:
+            memory.attach(world.app.desk, kept)
+            world.app.memory = memory
+        running = RunningSandbox(world, clock, options)
+        running.memory = memory
+        await running.listen(options.port)
+    except BaseException:  # raised again: the file is given back, so that the next start finds it free
+        if memory is not None:
+            memory.close()
+        raise
     return running

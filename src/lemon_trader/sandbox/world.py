@@ -21,6 +21,7 @@ from lemon_trader.sandbox.accounts import BALANCES, DemoAccount, demo_accounts
 from lemon_trader.sandbox.app import SandboxApp
 from lemon_trader.sandbox.desk import Switches
 from lemon_trader.sandbox.faults import Faults
+from lemon_trader.sandbox.state import Kept, begin_ticks, restore, restore_desk
 from lemon_trader.sandbox.terms import sandbox_rules, terms_of
 
 SYNTHETIC: Final = "synthetic"
@@ -71,26 +72,32 @@ class World(msgspec.Struct, frozen=True):
     start_us: int
 
 
-def make_world(options: WorldOptions, start_us: int, *, faults: Faults | None = None) -> World:
+def make_world(options: WorldOptions, start_us: int, *, faults: Faults | None = None, kept: Kept | None = None) -> World:
     """The sandbox as of `start_us`, exchange time µs UTC; a recording is moved so that it begins then.
+
+    `kept` is what an earlier life left: accounts, orders and books go on from it, and a synthetic market at its prices.
 
     Raises:
         UnknownMarket: a symbol that is not listed.
         RecordingError: a recording that cannot be played.
         GateError: a balance that is not a number.
         UnknownTier: a fee tier that there is not.
+        StateError: an earlier life that does not go with these markets.
     """
-    source = _source(options, start_us)
+    source = _source(options, start_us, kept)
     demo = demo_accounts(options.seed, options.accounts, options.balances, options.scheme)
     accounts = [*(msgspec.structs.replace(account, tier=options.tier) for account in demo), *options.own]
     markets = list(source.instruments.values())
     exchange = Exchange(markets, options.rules, terms_of(markets))
     exchange.advance(start_us)
+    ways = restore(kept, exchange, start_us) if kept is not None else []
     app = SandboxApp(exchange, markets, accounts, switches=options.switches, faults=faults)
+    if kept is not None:
+        restore_desk(kept, app.desk, ways)
     return World(app, source, tuple(accounts), start_us)
 
 
-def _source(options: WorldOptions, start_us: int) -> Source:
+def _source(options: WorldOptions, start_us: int, kept: Kept | None) -> Source:
     listed = [default_instrument(symbol) for symbol in options.symbols]
     if options.market == EMPTY:
         return Source({market.symbol: market for market in listed}, start_us, iter(()))
@@ -114,5 +121,6 @@ def _source(options: WorldOptions, start_us: int) -> Source:
     taken = {symbol for source in played for symbol in source.instruments}
     rest = [market for market in listed if market.symbol not in taken]
     if rest:
-        played.append(synthetic(rest, seed=options.seed, start_us=start_us, activity_pct=options.activity_pct))
+        prices = begin_ticks(kept, rest) if kept is not None else None
+        played.append(synthetic(rest, seed=options.seed, start_us=start_us, activity_pct=options.activity_pct, prices=prices))
     return merge(played)
