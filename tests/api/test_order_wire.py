@@ -320,6 +320,27 @@ def test_an_exhausted_budget_refuses_quotes_and_lets_cancels_through():
     play(script)
 
 
+def test_cancels_that_wait_for_the_budget_share_one_timer_and_leave_one_by_one():
+    async def script(rig):
+        await rig.up()
+        while rig.rate.take(PROTECT, rig.env.now_us()):
+            pass
+        before = rig.env.timers
+        for n in range(10, 40):
+            rig.send(cancel(n))
+        assert rig.env.timers - before == 2, "one for the budget and one for the wait, however often the queue was looked at"
+        assert rig.bodies() == []
+        await rig.env.sleep(200 * MS)
+        some = len(rig.bodies())
+        assert 3 <= some <= 6, "as many as the budget grew by"
+        await rig.env.sleep(1_000 * MS)
+        answers = [fact.outcome for fact in rig.facts]
+        assert len(answers) == 30, "each is answered, and once"
+        assert answers.count("unknown") == 30 - len(rig.bodies()) > 0, "what waited too long did not leave"
+
+    play(script)
+
+
 def test_too_many_requests_holds_quotes_back_for_a_while():
     async def script(rig):
         await rig.up()

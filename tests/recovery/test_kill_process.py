@@ -1,4 +1,4 @@
-"""kill -9 at fifty random moments of real processes with real sockets and files, against one exchange that goes on living."""
+"""kill -9 at fifty random moments (or as many as are asked for) of real processes with real sockets and files, against one exchange that goes on living."""
 
 import asyncio
 import multiprocessing
@@ -21,7 +21,7 @@ from lemon_trader.env_live.store import FolderStore
 from lemon_trader.sandbox.server import RunningSandbox, ServerOptions, start_sandbox
 from lemon_trader.sandbox.world import WorldOptions
 
-KILLS = 50
+KILLS = int(os.environ.get("LEMON_TRADER_KILLS") or 50)  # `make kill-test RUNS=1000`
 SPEED_PPM = 12 * PPM  # an unknown outcome takes some fifteen seconds to resolve: a life of a second must be enough for it
 LAST_S = 60  # of the exchange's time: unknown outcomes of the last kill are resolved, then it stops in order
 START_MAX_S = 20
@@ -117,7 +117,7 @@ async def kill_and_kill(folder: Path, seed: int) -> tuple[Kills, Any, Any]:
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_fifty_kills(tmp_path: Path):
+def test_many_kills(tmp_path: Path):
     seed = int(os.environ.get("LEMON_TRADER_SEED") or random.SystemRandom().randrange(10**6))
     print(f"seed {seed}; LEMON_TRADER_SEED={seed} repeats its draws")
     seen, exchange, account = asyncio.run(kill_and_kill(tmp_path, seed))
