@@ -183,10 +183,10 @@ def perp_session(a, b, *, sends_flags):
         "trigger", (stop["status"], stop["triggerPrice"], stop["triggerQuantity"], stop["quantity"]), ("TriggerPending", "180", "1.5", "0")
     )
     equal("a trigger counts", (a.get_account()["triggerOrders"], a.get_account()["limitOrders"]), (1, 0))
-    half = a.execute_order(PERP, "Bid", "Limit", "GTC", "0.5", "120", trigger_price="200", trigger_quantity="50%")
+    half = a.execute_order(PERP, "Bid", "Limit", "GTC", "0.5", "140", trigger_price="200", trigger_quantity="50%")
     equal("trigger of a share", (half["status"], half["triggerQuantity"]), ("TriggerPending", "50%"))
     bracket = placed(
-        a, PERP, "Ask", "0.1", "170", take_profit_trigger_price="150", stop_loss_trigger_price="190",
+        a, PERP, "Ask", "0.1", "160", take_profit_trigger_price="150", stop_loss_trigger_price="190",
         take_profit_trigger_by="LastPrice", stop_loss_trigger_by="MarkPrice", stop_loss_limit_price="191", take_profit_limit_price="149",
     )  # fmt: skip
     equal("take profit and stop loss", (bracket["takeProfitTriggerPrice"], bracket["stopLossLimitPrice"]), ("150", "191"))

@@ -219,7 +219,8 @@ def public_streams(ready):
     listen, told, socket = streams(ready)
     names = [f"{kind}.{PERP}" for kind in ("depth", "depth.200ms", "bookTicker", "trade", "ticker", "markPrice")]
     listen([*names, f"kline.1m.{PERP}", "depth.NO_USDC"])
-    until("every public stream", lambda: {name: len(rows) for name, rows in told.items()}, lambda n: all(n[name] >= 2 for name in names))
+    until("every public stream", lambda: {name: len(rows) for name, rows in told.items()}, lambda n: all(n[name] for name in names), 60)
+    until("every depth id", lambda: len(told[f"depth.{PERP}"]), lambda n: n > 20)
     deltas = told[f"depth.{PERP}"][:50]
     check("depth ids without a gap", all(b["U"] == a["u"] + 1 for a, b in itertools.pairwise(deltas)), deltas[:3])
     check("microseconds", all(d["E"] > 1e15 and d["T"] <= d["E"] for d in deltas), deltas[:1])
