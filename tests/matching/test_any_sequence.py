@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 from tests.matching.worlds import PERP, SPOT, UNIT, Exchange, T, perp, spot
 
+from lemon_trader.core.instrument import instrument
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.effects import (
     BalanceChanged,
@@ -20,6 +22,7 @@ from lemon_trader.matching.effects import (
     TouchChanged,
     Traded,
 )
+from lemon_trader.matching.exchange import BOOK_STATES
 from lemon_trader.matching.orders import Attached, Leg, NewOrder, OrderType, Reason, Refused, SelfTrade, Status, TimeInForce, TriggerBy
 from lemon_trader.matching.rules import COMPUTED, STATED, Loan, Rules, Terms
 
@@ -32,6 +35,20 @@ prices = st.integers(97, 103).map(lambda n: n * 100)
 lots = st.integers(1, 400)
 legs = st.none() | st.builds(Leg, prices, st.just(0) | prices, st.none() | st.sampled_from(list(TriggerBy)))
 pairs = st.none() | st.builds(Attached, legs, legs)
+
+
+TICKS = ("0.01", "0.02", "0.03", "0.05", "0.005")
+LOTS = ("0.01", "0.01", "0.05", "0.005")
+
+
+def scaled(pair, ticks_by):
+    """An attached pair in a finer grid."""
+    if pair is None:
+        return None
+    both = [
+        leg and Leg(leg.trigger_ticks * ticks_by, leg.limit_ticks * ticks_by, leg.trigger_by) for leg in (pair.take_profit, pair.stop_loss)
+    ]
+    return Attached(*both)
 
 
 LOANS = {
@@ -67,6 +84,9 @@ class AnySequence(RuleBasedStateMachine):
         self.orders = {}  # live ones
         self.newest_id = 0
         self.executed = {}
+        self.bounds = bounds
+        self.by = {SPOT: (1, 1), PERP: (1, 1)}  # ticks and lots of the exchange in one of those below
+        self.steps = {SPOT: (1, 1), PERP: (1, 1)}
         self.exchange.set_reference(PERP, 10_000, 10_000, 20_000, T)
         for symbol in (SPOT, PERP):
             self.exchange.set_outside(symbol, BUY, 9_900, 300, T)
@@ -78,6 +98,12 @@ class AnySequence(RuleBasedStateMachine):
         return self.now
 
     def place(self, name, new):
+        ticks_by, lots_by = self.by.get(new.symbol, (1, 1))
+        new = replace(
+            new, ticks=new.ticks * ticks_by, trigger_ticks=new.trigger_ticks * ticks_by, lots=new.lots * lots_by,
+            trigger_lots=new.trigger_lots * lots_by, attached=scaled(new.attached, ticks_by),
+            slippage_ticks=None if new.slippage_ticks is None else new.slippage_ticks * ticks_by,
+        )  # fmt: skip
         queued = self.queue(new)
         try:
             order = self.exchange.place(name, new, self.later())
@@ -150,15 +176,40 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(symbol=symbols, side=sides, ticks=prices, lots=st.integers(0, 600))
     def set_outside(self, symbol, side, ticks, lots):
-        self.exchange.set_outside(symbol, side, ticks, lots, self.later())
+        (ticks_by, lots_by), (price_step, lot_step) = self.by[symbol], self.steps[symbol]
+        ticks, lots = ticks * ticks_by, lots * lots_by
+        ticks = ticks // price_step * price_step if side == BUY else -(-ticks // price_step) * price_step
+        self.exchange.set_outside(symbol, side, ticks, lots - lots % lot_step, self.later())
 
     @rule(symbol=symbols, side=sides, lots=lots, limit=st.sampled_from([0, 0, 9_800, 10_000, 10_200]))
     def outside_take(self, symbol, side, lots, limit):
+        lots, limit = lots * self.by[symbol][1], limit * self.by[symbol][0]
+        lots -= lots % self.steps[symbol][1]
         assert 0 <= self.exchange.outside_take(symbol, side, lots, limit, self.later()) <= lots
 
     @rule(mark=st.integers(9_000, 11_000), index=prices, rate=st.integers(-50_000, 50_000))
     def set_reference(self, mark, index, rate):
-        self.exchange.set_reference(PERP, mark, index, rate, self.later())
+        self.exchange.set_reference(PERP, mark * self.by[PERP][0], index * self.by[PERP][0], rate, self.later())
+
+    @rule(symbol=symbols, tick=st.sampled_from(TICKS), lot=st.sampled_from(LOTS))
+    def change_filters(self, symbol, tick, lot):
+        self.exchange.advance(self.later())
+        self.drain()  # what was told before is in the grid of before
+        now = self.exchange.instrument(symbol)
+        bare = instrument(symbol, "SOL", "USDC", is_perp=symbol == PERP, tick=tick, lot=lot)
+        fractions = {"imf_ppm": now.imf_ppm, "mmf_ppm": now.mmf_ppm}
+        way = self.exchange.change_filters(replace(bare, **self.bounds, **fractions), self.now)
+        ticks_by, lots_by = self.by[symbol]
+        self.by[symbol], self.steps[symbol] = (ticks_by * way.ticks_by, lots_by * way.lots_by), (way.price_step, way.lot_step)
+        self.books[symbol] = {(side, ticks * way.ticks_by): lots * way.lots_by for (side, ticks), lots in self.books[symbol].items()}
+        self.positions = {key: lots * (way.lots_by if key[1] == symbol else 1) for key, lots in self.positions.items()}
+        for order_id, order in self.orders.items():
+            if order.symbol == symbol and order_id in self.executed:
+                self.executed[order_id] *= way.lots_by
+
+    @rule(symbol=symbols, state=st.sampled_from(["Open", "Open", *BOOK_STATES]))
+    def change_state(self, symbol, state):
+        self.exchange.set_book_state(symbol, state, self.later())
 
     @rule(wait=st.integers(1, 9_000))
     def advance(self, wait):
@@ -329,6 +380,7 @@ def test_a_long_life_of_an_exchange_keeps_every_invariant(seed):
             life.the_books_close()
             life.orders_and_accounts_agree()
             life.what_rests_is_what_the_levels_hold()
+    assert set(life.by.values()) != {(1, 1)}, "no market went over to a finer grid"
     kinds = {order.reason for name in NAMES for order in life.exchange.accounts[name].order_history}
     assert {Reason.SELF_TRADE_PREVENTION, Reason.REDUCE_ONLY_NOT_REDUCED, Reason.STOP_WITHOUT_POSITION, Reason.LIQUIDATION} <= kinds
 
@@ -376,5 +428,11 @@ def act(life: AnySequence, chance: Random) -> None:
             if chance.random() < 0.1:
                 life.cancel_all(name, symbol, chance.choice([None, True, False]))
             life.advance(chance.randint(1, 500))
+            if chance.random() < 0.06:
+                life.change_filters(symbol, chance.choice(TICKS), chance.choice(LOTS))
+            if chance.random() < 0.05:
+                life.change_state(symbol, chance.choice(BOOK_STATES))
+            elif chance.random() < 0.5:
+                life.change_state(symbol, "Open")
             if chance.random() < 0.1:
                 life.deposit(name)
