@@ -29,6 +29,8 @@ class End:
         self.sent = 0
         self._free_us = 0
         self._arriving: list[Any] = []
+        self._sending: list[bytes] = []  # what arrives at `_sending_us`, in one timer
+        self._sending_us = -1
 
     # -- Wire and Feed --
 
@@ -66,22 +68,30 @@ class End:
             self._env.tap.left(self, data)
         if self.is_silent:
             return
-        self._env.loop.call_at(self._arrival() / 1e6, self.peer._arrived, data)
+        at_us = self._arrival()
+        if at_us == self._sending_us and at_us > self._env.loop.now_us:
+            self._sending.append(data)
+            return
+        self._sending, self._sending_us = [data], at_us
+        self._env.loop.call_at(at_us / 1e6, self.peer._arrived, self._sending)
 
     def _arrival(self) -> int:
         loop = self._env.loop
         self._free_us = max(self._free_us, loop.now_us + self._env.draw_delay_us())
         return self._free_us
 
-    def _arrived(self, data: bytes) -> None:
+    def _arrived(self, sent: list[bytes]) -> None:
         if not self.is_open:
             return
-        # What arrives in the same instant is one read.
-        self._arriving.append(data)
         if self._env.reads_alone:
-            self._read()
-        elif len(self._arriving) == 1:
+            for data in sent:
+                self._arriving.append(data)
+                self._read()
+            return
+        # What arrives in the same instant is one read.
+        if not self._arriving:
             self._env.loop.call_soon(self._read)
+        self._arriving += sent
 
     def _read(self) -> None:
         arrived, self._arriving = self._arriving, []
@@ -225,6 +235,7 @@ class FakeEnv:
     @property
     def timers(self) -> int:
         """How many timers of the program wait."""
+        self._timers = {timer for timer in self._timers if not timer.cancelled()}
         return len(self._timers)
 
     @property

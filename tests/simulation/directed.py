@@ -86,7 +86,7 @@ class Stage:
         await self.begin()
 
     def command(self, action: str) -> None:
-        self.session.runner.command(action, "test")
+        self.life.command(action)
 
     def asked(self, method: str, path: str, since_us: int = 0) -> int:
         """How many such requests have reached the exchange."""
@@ -148,6 +148,11 @@ class Stage:
     def happened(self) -> bool:
         """Every ordered fault has met its request."""
         return not self.life.faults._waiting
+
+    def nibble(self, order: OrderState, lots: int) -> None:
+        """Let the outside world trade with a resting order of ours, a lot at a time in one instant."""
+        for _ in range(lots):
+            self.exchange.trade_with(self.life.account.name, order.order_id, 1, self.now_us)
 
     def take(self, order: OrderState, lots: int = 0) -> None:
         """Let the outside world trade with a resting order of ours: `lots` of it, 0 = all."""

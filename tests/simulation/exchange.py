@@ -41,6 +41,7 @@ class Edge:
         self.breaks: Callable[[], bool] = lambda: False
         self.second_answer = False
         self.on_request: list[Callable[[str, str, bytes, int, bytes], None]] = []
+        self.doubled = False  # the last request was
         self.held_us = 0
         self.before: list[Before] = []
         self.after: list[After] = []
@@ -77,7 +78,8 @@ class Edge:
             if answer is not None:
                 return answer
         answer = self.world.app.handle(method, target, headers, body, self.clock())
-        if method == "POST" and self.doubles:
+        self.doubled = method == "POST" and self.doubles > 0
+        if self.doubled:
             self.doubles -= 1
             second = self.world.app.handle(method, target, headers, body, self.clock())
             answer = second if self.second_answer else answer

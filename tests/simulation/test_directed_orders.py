@@ -320,7 +320,7 @@ def test_F22_two_equal_fills_without_a_trade_id_stay_two():
         await s.begin()
         await s.until(lambda: any(o.side == BUY and o.open_lots > 3 for o in s.live), "a bid rests")
         order = next(o for o in s.live if o.side == BUY and o.open_lots > 3)
-        s.take(order, 2)  # a lot at a time, in the same instant, at the same price
+        s.nibble(order, 2)  # in the same instant, at the same price
         assert len([f for f in s.fills if f.order_id == order.order_id]) == 2
         await s.until(lambda: s.order(order.client_id).filled_lots >= 2 and s.calm, "both are booked", 20)
 

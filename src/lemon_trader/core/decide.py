@@ -292,7 +292,7 @@ def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order
         if order.state == UNKNOWN
         and not order.fence_us
         and state.venue_us > order.expires_us + SKEW_MARGIN_US
-        and (not order.fence_sent_us or now_us - order.fence_sent_us >= FENCE_AGAIN_US)
+        and now_us - max(order.fence_sent_us, order.cancel_us) >= FENCE_AGAIN_US  # also after an answer that was none: no storm of cancels
         and (not order.acked or now_us - order.unknown_us >= HIST_LAG_US)
     ]
 

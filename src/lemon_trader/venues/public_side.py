@@ -121,6 +121,7 @@ class PublicSide:
             except ReadLost:
                 # Its age is seen by whoever decides; streams and commands tell their own troubles.
                 until_us = self._env.now_us() + STATUS_BAD_US
+                await self._env.sleep(US_PER_S)  # without a budget it fails before it asks: doubt may not turn that into a loop on the spot
             while (now_us := self._env.now_us()) < until_us and not (self.is_in_doubt and now_us - markets_us >= DOUBT_US):
                 await self._env.sleep(min(US_PER_S, until_us - now_us))
 
