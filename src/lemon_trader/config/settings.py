@@ -237,6 +237,8 @@ class SandboxSettings:
     Attributes:
         port: of loopback, where it listens; 0 = any free one.
         market: what its market is made of.
+        symbol: the market that a recording or story plays; None = the program's table says it.
+        is_followed: exchange time goes on as fast as the clients follow, instead of at the market's speed.
         signatures: `ed25519`, as the exchange expects, or `hmac-sha256`.
         accounts: how many demo accounts there are.
         balances: of each demo account, and of an own one that names none, decimal text by asset.
@@ -248,6 +250,8 @@ class SandboxSettings:
 
     port: int = 0
     market: MarketSettings = field(default_factory=MarketSettings)
+    symbol: str | None = None
+    is_followed: bool = False
     signatures: str = "ed25519"
     accounts: int = 2
     balances: Mapping[str, str] = field(default_factory=dict)

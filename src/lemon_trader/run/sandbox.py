@@ -41,7 +41,10 @@ def world_of(settings: SandboxSettings) -> WorldOptions:
 
 async def _serve(settings: SandboxSettings, world: WorldOptions, face: Face) -> int:
     speed_ppm = int(settings.market.speed * PPM)
-    running = await start_sandbox(ServerOptions(world=world, port=settings.port, speed_ppm=speed_ppm, state=settings.state))
+    options = ServerOptions(
+        world=world, port=settings.port, speed_ppm=speed_ppm, is_followed=settings.is_followed, state=settings.state
+    )  # fmt: skip
+    running = await start_sandbox(options)
     admin = AdminServer(running, settings.lang)
     try:
         await admin.listen(settings.admin_port)
