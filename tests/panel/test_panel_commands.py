@@ -231,6 +231,15 @@ def test_what_is_wrong_is_said_with_the_way_out_and_changes_nothing(tmp_path):
     drive(tmp_path, scenario)
 
 
+def test_where_alerts_go_is_not_kept_in_the_panels_file_and_the_panel_says_where_it_is(tmp_path):
+    async def scenario(panel):
+        await panel.type("set on_alert https://hooks.example/T0TOKEN")
+        assert "LEMON_TRADER_ON_ALERT" in panel.log[-1]
+        assert not (tmp_path / "settings" / FILE).exists()
+
+    drive(tmp_path, scenario)
+
+
 def test_setting_the_language_changes_the_screen_at_once(tmp_path):
     async def scenario(panel):
         await panel.type("set lang zh-TW")

@@ -143,7 +143,11 @@ def _print_status(picture: Mapping[str, Any]) -> None:
         print_table(
             say("status.market", symbol=market["symbol"], strategy=market["strategy"] or "-"),
             ("", ""),
-            [((f"status.{name}", {}), market[name]) for name in MARKET_ROWS if market.get(name) is not None],
+            [
+                ((f"status.{name}", {}), market[name])
+                for name in MARKET_ROWS
+                if market.get(name) is not None and (picture["source"] == ENGINE or name != "budget")
+            ],
         )
         if market["orders"]:
             _print_market_orders(market)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lemon_trader.config.alerts import ALERTS
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, LIMITS, MARKET, PAIR
 from lemon_trader.config.resolve import Declarations, check_symbol
@@ -33,6 +34,7 @@ SEED_KEYS: Final = {
     "interval": "interval",
 }  # fmt: skip
 SHORT: Final = {"base_spread": "spread", "spread": "spread", "quantity": "quantity"}
+ALERT_NAMES: Final = frozenset(p.name for p in ALERTS)  # addresses are secrets, and this file holds none
 ALIASES: Final = SEED_KEYS | SHORT
 SYMBOL: Final = "default_symbol"
 STRATEGY: Final = "strategy"
@@ -152,6 +154,8 @@ class PanelSettings:
                 return Place(section, known[name])
         if name in ALIASES:
             return Place(self.first, self._parameters(self.first)[ALIASES[name]])
+        if name in ALERT_NAMES:
+            raise BadSetting("panel.alerts-elsewhere", name=name, variable=variable_of(name))
         raise refuse_unknown(word[:60], self.names(), FILE)
 
     def names(self) -> list[str]:
