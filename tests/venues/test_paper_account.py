@@ -5,11 +5,12 @@ from itertools import pairwise
 import msgspec
 import pytest
 from tests.fake_store import Disk, full
-from tests.matching.worlds import SPOT, T, limit, perp, spot
+from tests.matching.worlds import PERP, SPOT, T, limit, market, perp, spot
 from tests.simulation.paper_life import differences
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.rules import Loan, Rules
 from lemon_trader.venues import paper_account
 from lemon_trader.venues.paper_account import FILE, NAME, PaperAccount, PaperAccountError, image_of
 
@@ -145,3 +146,39 @@ def test_a_file_of_another_program_is_refused():
     disk.kill()
     with pytest.raises(PaperAccountError, match="does not know"):
         Life(disk)
+
+
+def test_claims_flags_leverage_and_settlements_are_kept_as_well():
+    pools = {"USDC": Loan(weight_ppm=10**6, supply_atoms=10**15, demand_atoms=5 * 10**14)}
+    disk, rules = Disk(), Rules(loans=pools, settlement_interval_us=10_000_000, interest_interval_us=60_000_000)
+
+    def life():
+        file, exchange = PaperAccount(disk.store(), BALANCES), Exchange((spot(), perp()), rules)
+        exchange.advance(T)
+        exchange.restore_account(NAME, file.open(T), T)
+        return file, exchange
+
+    file, exchange = life()
+    exchange.set_reference(PERP, 10_000, 10_000, 0, T)
+    exchange.state_book(PERP, [(SELL, 10_000, 500)], T)
+    exchange.place(NAME, market(PERP, BUY, 100), T)
+    exchange.borrow_lend(NAME, "USDC", 5_000 * 10**9, T)
+    exchange.set_flags(NAME, T, auto_repay_borrows=True)
+    exchange.set_imf_floor(NAME, 100_000)
+    for minute in range(1, 4):
+        exchange.set_reference(PERP, 10_000 + minute, 10_000, 0, T + minute * 60_000_000)
+        exchange.advance(T + minute * 60_000_000 + 10_000_000)
+        file.note(exchange.take_effects(), exchange)
+        assert file.commit(exchange)
+    before = exchange.accounts[NAME]
+    assert before.lent["USDC"] > 5_000 * 10**9
+    assert len(before.settlements) >= 3
+    disk.lose_power()
+    _, again = life()
+    after = again.accounts[NAME]
+    for name in ("lent", "interest", "settlements", "auto_lend", "auto_borrow_settlements", "auto_repay_borrows", "imf_floor_ppm"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert after.total("USDC") == before.total("USDC")
+    again.set_reference(PERP, 10_003, 10_000, 0, T)  # the market's own prices come from the market again
+    assert again.margin(NAME) == exchange.margin(NAME)
+    again.check_closed()

@@ -14,12 +14,13 @@ from lemon_trader.database.chain import NO_HASH, Header, JournalCorrupt, Journal
 from lemon_trader.database.chain import VERSION as CHAIN_VERSION
 from lemon_trader.env import File, Store
 from lemon_trader.matching.accounts import Account
-from lemon_trader.matching.effects import Effect, Funded, OrderChanged, Position
+from lemon_trader.matching.effects import Effect, Funded, OrderChanged, Position, Settled
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.image import AccountImage, Prices
 from lemon_trader.matching.orders import Fill, OrderState
 
 FILE: Final = "paper-account"
+SETTLEMENTS_KEPT: Final = 500  # they come every few seconds; what they moved stands in the balance
 NAME: Final = "paper"
 GROWTH_BYTES: Final = 16 * 1024 * 1024  # after so much news, and as much again as it began with, the file is begun anew
 ORDERS_KEPT_US: Final = 3_600 * US_PER_S  # ended orders: a read looks back over an order whose end is not known, which is minutes
@@ -46,11 +47,16 @@ class Beginning(msgspec.Struct, kw_only=True):
 
 
 class Change(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What one act changed: orders as they are now, new rows, balances and positions (0 lots = closed) as they are now."""
+    """What one act changed: new rows, and orders, balances, claims, flags, leverage and positions (0 lots = closed) as they are now."""
 
     orders: list[OrderState] = msgspec.field(default_factory=list)
     fills: list[Fill] = msgspec.field(default_factory=list)
     funding: list[Funded] = msgspec.field(default_factory=list)
+    settlements: list[Settled] = msgspec.field(default_factory=list)
+    lent: dict[str, int] = msgspec.field(default_factory=dict)
+    interest: dict[str, int] = msgspec.field(default_factory=dict)
+    flags: tuple[bool, bool, bool] | None = None
+    imf_floor_ppm: int | None = None
     totals: dict[str, int] = msgspec.field(default_factory=dict)
     positions: dict[str, Position] = msgspec.field(default_factory=dict)
     prices: dict[str, Prices] = msgspec.field(default_factory=dict)
@@ -59,7 +65,8 @@ class Change(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def is_empty(self) -> bool:
         """Nothing changed."""
-        return not (self.orders or self.fills or self.funding or self.totals or self.positions)
+        has_rows = self.orders or self.fills or self.funding or self.settlements
+        return not (has_rows or self.totals or self.positions or self.lent) and self.flags is None and self.imf_floor_ppm is None
 
 
 class PaperAccount:
@@ -81,6 +88,8 @@ class PaperAccount:
         self._news = Change()
         self._totals: dict[str, int] = {}
         self._positions: dict[str, Position] = {}
+        self._lent: dict[str, int] = {}
+        self._standing: tuple[tuple[bool, bool, bool], int] | None = None
         self._is_torn = False  # an append failed: part of it may stand in the file
         self._is_unsynced = False
         self.is_new = False
@@ -120,6 +129,8 @@ class PaperAccount:
                     news.fills.append(e.fill)
             elif isinstance(e, Funded) and e.account == NAME:
                 news.funding.append(e)
+            elif isinstance(e, Settled) and e.account == NAME:
+                news.settlements.append(e)
         self._compare(exchange.accounts[NAME])
         news.orders = list(changed.values())
         for symbol in {order.symbol for order in news.orders}:
@@ -162,6 +173,14 @@ class PaperAccount:
             total = account.total(asset)
             if self._totals.get(asset) != total:
                 self._totals[asset] = self._news.totals[asset] = total
+        for asset, atoms in account.lent.items():
+            if self._lent.get(asset, 0) != atoms:
+                self._lent[asset] = self._news.lent[asset] = atoms
+                self._news.interest[asset] = account.interest.get(asset, 0)
+        standing = (_flags(account), account.imf_floor_ppm)
+        if standing != self._standing:
+            self._standing = standing
+            self._news.flags, self._news.imf_floor_ppm = standing
         for symbol in {*self._positions, *account.positions}:
             held = account.positions.get(symbol)
             if held is None:
@@ -205,9 +224,15 @@ def image_of(exchange: Exchange, name: str) -> AccountImage:
     rows = (*live, *(o.order_id for o in account.order_history), *(f.order_id for f in account.fills))
     return AccountImage(
         totals={asset: account.total(asset) for asset in account.assets}, live=live, positions=dict(account.positions),
-        fills=account.fills, order_history=account.order_history, funding=account.funding,
+        fills=account.fills, order_history=account.order_history, funding=account.funding, lent=dict(account.lent),
+        interest=dict(account.interest), flags=_flags(account), imf_floor_ppm=account.imf_floor_ppm,
+        settlements=list(account.settlements)[-SETTLEMENTS_KEPT:],
         prices={symbol: _prices(exchange, symbol) for symbol in symbols}, last_order_id=max(rows, default=0),
     )  # fmt: skip
+
+
+def _flags(account: Account) -> tuple[bool, bool, bool]:
+    return account.auto_lend, account.auto_borrow_settlements, account.auto_repay_borrows
 
 
 def _prices(exchange: Exchange, symbol: str) -> Prices:
@@ -225,6 +250,11 @@ def _apply(beginning: Beginning, change: Change) -> None:
             image.order_history.append(order)
     image.fills += change.fills
     image.funding += change.funding
+    image.settlements = [*image.settlements, *change.settlements][-SETTLEMENTS_KEPT:]
+    image.lent.update(change.lent)
+    image.interest.update(change.interest)
+    image.flags = change.flags or image.flags
+    image.imf_floor_ppm = image.imf_floor_ppm if change.imf_floor_ppm is None else change.imf_floor_ppm
     image.totals.update(change.totals)
     image.positions.update({s: p for s, p in change.positions.items() if p.lots})
     for symbol, position in change.positions.items():
