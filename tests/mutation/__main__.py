@@ -146,10 +146,9 @@ def main() -> int:
                     words = None  # it died of its change
                 if words:
                     found.append(words)
+                    print(f"  {words}", flush=True)
         left += len(found)
         print(f"{module}: {len(numbers)} of {count} mutants, {len(numbers) - len(found)} noticed, {len(found)} survived", flush=True)
-        for words in found:
-            print(f"  {words}", flush=True)
     return 1 if left else 0
 
 
