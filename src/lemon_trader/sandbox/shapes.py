@@ -34,16 +34,17 @@ SHAPES: Final[dict[str, str]] = {
         maximumWithdrawal:d? withdrawalFee:d nativeDecimals:i""",
     "CollateralAsset": "symbol:s imfFunction:@MarginFunction mmfFunction:@MarginFunction haircutFunction:@Haircut",
     "Haircut": "weight:d kind:@HaircutKind",
-    "HaircutKind": "type:s ~base:d ~factor:d ~curve:d",
+    "HaircutKind": "type:s ~base:d ~positiveCurvePenalty:d",
     "MarginFunction": "type:s base:d factor:d",
     "Market": """symbol:s baseSymbol:s quoteSymbol:s marketType:s rwaMarketType:s? filters:@Filters imfFunction:@MarginFunction?
         mmfFunction:@MarginFunction? fundingInterval:i? fundingRateUpperBound:s? fundingRateLowerBound:s? openInterestLimit:d
         positionLimitWeight:d? orderBookState:s createdAt:t visible:b""",
     "Filters": "price:@PriceFilter quantity:@QuantityFilter",
     "PriceFilter": """tickSize:d minPrice:d maxPrice:d? maxMultiplier:d? minMultiplier:d? maxImpactMultiplier:d? minImpactMultiplier:d?
-        meanMarkPriceBand:@Band? meanPremiumBand:@Band? borrowEntryFeeMaxMultiplier:d? borrowEntryFeeMinMultiplier:d?
+        meanMarkPriceBand:@Band? meanPremiumBand:@PremiumBand? borrowEntryFeeMaxMultiplier:d? borrowEntryFeeMinMultiplier:d?
         maxPriceUpdateMultiplier:d? minPriceUpdateMultiplier:d?""",
     "Band": "maxMultiplier:d minMultiplier:d",
+    "PremiumBand": "tolerancePct:d",
     "QuantityFilter": "stepSize:d minQuantity:d maxQuantity:d?",
     "Ticker": """symbol:s firstPrice:d lastPrice:d high:d low:d priceChange:d priceChangePercent:d volume:d quoteVolume:d trades:s""",
     "Depth": "asks:[@Level] bids:[@Level] lastUpdateId:s timestamp:i",
@@ -58,7 +59,7 @@ SHAPES: Final[dict[str, str]] = {
     "Yields": "borrowLend:[@Yield] staking:[@Yield]",
     "Yield": "symbol:s borrowRate:d lendRate:d",
     "FeeTiers": "spot:[@FeeTier] futures:[@FeeTier]",
-    "FeeTier": "tier:s makerFee:d takerFee:d",
+    "FeeTier": "tier:s makerFee:d takerFee:d stake:d volume30d:d",
     "Account": """autoBorrowSettlements:b autoLend:b autoRealizePnl:b autoRepayBorrows:b borrowLimit:d futuresMakerFee:d futuresTakerFee:d
         leverageLimit:d limitOrders:i liquidating:b positionLimit:d spotMakerFee:d spotTakerFee:d triggerOrders:i""",
     "Balance": "available:d locked:d staked:d",

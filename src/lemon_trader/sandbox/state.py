@@ -138,7 +138,7 @@ class StateFile:
         self._seq = 0
         self._prints_us = 0
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
         except sqlite3.Error as error:
             raise StateError(_why(path, error)) from error
         try:
