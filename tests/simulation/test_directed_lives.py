@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.simulation.day import wake_up
 from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, Killed, S, Stage, has_trigger, play
 from tests.simulation.exchange import REST, STREAM
 
+from lemon_trader.api.client import ReadLost
 from lemon_trader.config.settings import SANDBOX, RunSettings
 from lemon_trader.core.events import Decided
 from lemon_trader.core.reconcile import ADOPTED_SLOT
@@ -228,6 +230,49 @@ def test_F45_too_many_requests_is_answered_by_fewer():
     play(script, MARTINGALE, PERP)
 
 
+def test_F45_a_status_that_cannot_even_be_asked_is_not_asked_in_a_loop():
+    """Found by seed 3: without a budget the read fails at once, and doubt about the grid left no pause before the next."""
+
+    async def script(s: Stage):
+        await s.begin()
+        await s.quoting()
+        side, calls = s.session.venue._side, 0
+
+        async def refused():
+            nonlocal calls
+            calls += 1
+            assert calls < 100, "a loop on the spot"
+            raise ReadLost("the budget of requests is used up")
+
+        status, side.client.status = side.client.status, refused
+        side.is_in_doubt = True
+        await s.wait(60)
+        assert 2 <= calls <= 60
+        side.client.status = status
+
+    play(script, MAKER, SPOT)
+
+
+@pytest.mark.parametrize("symbol", [SPOT, PERP])
+def test_F46_fences_in_a_maintenance_are_no_storm_of_cancels(symbol):
+    """Found by seed 115: each 503 was followed by the next cancel of the same order at once."""
+
+    async def script(s: Stage):
+        await s.begin()
+        s.life.faults.silence("account", s.now_us + 60 * S)
+        s.fault(Kind.LOSE_REQUEST)
+        await s.until(lambda: bool(s.ours(UNKNOWN)), "an outcome is unknown", 60)
+        began_us = s.now_us
+        s.life.faults.maintenance = True
+        await s.wait(30)
+        cancels = s.asked("DELETE", "/api/v1/order", began_us)
+        s.life.faults.maintenance = False
+        assert 1 <= cancels <= 30 * len(s.ours(UNKNOWN))
+        await s.until(lambda: s.calm, "resolved", 60)
+
+    play(script, MAKER, symbol, max_orders=1)
+
+
 @pytest.mark.parametrize("symbol", [SPOT, PERP])
 def test_F46_maintenance_is_waited_for(symbol):
     async def script(s: Stage):
@@ -328,6 +373,31 @@ def test_F52_a_kill_between_record_and_bytes_or_between_bytes_and_answer_loses_n
         assert s.life.out.lives == 4
 
     play(script, strategy, symbol)
+
+
+def test_F53_an_outage_is_read_whole_although_the_first_start_after_it_dies_before_it_has_read():
+    """Found by seed 202: the second start took the first one's last record for the end of what is known, and hours of funding were lost."""
+
+    async def script(s: Stage):
+        await s.begin()
+        await s.quoting()
+        s.take(next(o for o in s.live if o.side == BUY))
+        s.command("stop")
+        await s.until(
+            lambda: not s.live and s.market.ledger.lots > 0 and s.calm, "held, and nothing rests: no order says how far back to read"
+        )
+        s.life.die(power=False)
+        wake_up(s.life, 5 * 3_600 * S, pace=50)
+        lives = s.life.out.lives
+        s.fault(Kind.ERROR_BEFORE, method="GET", path="/wapi/v1/history/funding", times=4)
+        await s.begin()
+        assert s.happened
+        assert s.life.out.lives >= lives + 2, "the first start died"
+        await s.until(lambda: s.calm, "read")
+        assert len(s.account.funding) >= 5
+        assert len(s.market.ledger.moves) == len(s.account.funding)
+
+    play(script, MAKER, PERP)
 
 
 @pytest.mark.parametrize("symbol", [SPOT, PERP])

@@ -146,7 +146,7 @@ def _tell_stop(state: AccountState, market: MarketState, fill: Fill, role: int, 
 
 def apply_read(state: AccountState, read: AccountRead) -> None:
     """Fold one complete read of the account."""
-    state.account_us = read.begun_us
+    state.account_us = state.read_us = read.begun_us
     state.want_read = False
     for balance in read.balances:
         state.balances[balance.asset] = (balance.available_atoms, balance.locked_atoms)

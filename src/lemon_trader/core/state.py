@@ -55,6 +55,7 @@ class AccountState:
         settling_us: until then (engine time) a perpetual's profit may still be settled into the quote balance.
         balances: asset -> (available, locked), atoms. expected: asset -> total that explains everything we know.
         public_up / private_up: streams; public_us: last public frame, account_us: begin of the last complete read.
+        read_us: the same, and it outlives the program: from there on a start must ask what has happened.
         venue_us: highest exchange time seen; proves that a lease has ended.
         want_read: a reconcile is needed now; next_read_us: at the latest then.
         day, day_pnl, peak_pnl: durable anchors of the loss limits, net profit in quote atoms; has_anchor: they are set.
@@ -84,6 +85,7 @@ class AccountState:
     private_up: bool = False
     public_us: int = 0
     account_us: int = 0
+    read_us: int = 0
     venue_us: int = 0
     venue_status: str = "Ok"
     want_read: bool = True
@@ -147,6 +149,7 @@ class AccountState:
             ],
             "expected": self.expected,
             "settling": self.settling_us,
+            "read": self.read_us,
             "orphans": self.orphans,
             "started": {symbol: msgspec.to_builtins(e) for symbol, e in self.started.items()},
             "markets": {
@@ -174,6 +177,7 @@ class AccountState:
         ) = image["account"]  # fmt: skip
         self.expected = dict(image["expected"])
         self.settling_us = image.get("settling", 0)
+        self.read_us = image.get("read", 0)  # an image of an older version does not say
         self.orphans = [(lo, hi) for lo, hi in image.get("orphans", ())]
         self.started = {symbol: msgspec.convert(e, Started) for symbol, e in image["started"].items()}
         for symbol, data in image["markets"].items():

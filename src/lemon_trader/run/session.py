@@ -126,8 +126,8 @@ class Session:
         self.cut_bytes = opened.cut_bytes
         instruments = await self.venue.instruments()
         fold(self.state, opened.state, opened.events, instruments)
-        # A life that stopped in order ends with a checkpoint and no event behind it: the exchange's time in it says when.
-        self._last_us = opened.events[-1].ts_us if opened.events else self.state.venue_us
+        # Not the last event: a start that died before it had read the account would hide everything that happened before it.
+        self._last_us = self.state.read_us or (opened.events[0].ts_us if opened.events else self.state.venue_us)
         for pair in self.settings.pairs:
             if pair.symbol not in instruments:
                 near = [s for s in sorted(instruments) if s.split("_", maxsplit=1)[0] == pair.symbol.split("_", maxsplit=1)[0]]
