@@ -285,7 +285,7 @@ class RunningSandbox:
         outbox = Outbox(socket)
         self._outboxes.add(outbox)
         session = self.app.open_stream(outbox.put, outbox.end)
-        pulse = Pulse(socket, request, options, self._chance.uniform(*options.first_ping_us))
+        pulse = Pulse(socket, request, options, self._chance.randint(*options.first_ping_us))
         tasks = [asyncio.create_task(outbox.drain(), name="stream writer"), asyncio.create_task(pulse.beat(), name="stream pings")]
         try:
             async for message in socket:
@@ -314,7 +314,7 @@ class RunningSandbox:
 class Pulse:
     """The pings of one stream. One that leaves them unanswered for too long is cut without a close frame, as on the venue."""
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest, options: ServerOptions, first_us: float) -> None:
+    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest, options: ServerOptions, first_us: int) -> None:
         self._socket = socket
         self._request = request
         self._options = options
