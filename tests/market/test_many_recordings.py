@@ -44,7 +44,7 @@ def test_two_recordings_play_two_markets_beside_synthetic_ones(tmp_path):
 def test_an_unknown_file_plays_the_market_that_is_named_for_it(tmp_path):
     path = bars(tmp_path, "mine.csv", 40)
     assert first_prices(world_of(str(path), symbol="SOL_USDC_PERP"))["SOL_USDC_PERP"] == pytest.approx(4_000, rel=0.02)
-    with pytest.raises(RecordingError, match="mine.csv is not a recording this program knows; name the market"):
+    with pytest.raises(RecordingError, match=r"mine\.csv is not a recording this program knows; name the market"):
         world_of(str(path))
 
 

@@ -1,4 +1,4 @@
-"""Which recordings a text names: `FILE`, or several with commas, each with the market it plays before it, as in `SOL_USDC=a.csv,b.parquet`."""
+"""Which recordings a text names: `FILE`, or several with commas, each with its market before it, as in `SOL_USDC=a.csv,b.parquet`."""
 
 from pathlib import Path
 
