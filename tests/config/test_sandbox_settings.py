@@ -8,6 +8,9 @@ from lemon_trader.config.sandbox import resolve_sandbox
 from lemon_trader.exchanges.signers import public_key
 from lemon_trader.run.sandbox import world_of
 from lemon_trader.sandbox.accounts import demo_accounts
+from lemon_trader.sandbox.chosen import SWITCHES, chosen
+from lemon_trader.sandbox.desk import Switches
+from lemon_trader.sandbox.terms import sandbox_rules
 
 SECRET = demo_accounts(7, 1)[0].secret
 KEY = public_key(SECRET)
@@ -84,3 +87,36 @@ def test_an_own_account_may_not_have_a_demo_accounts_name(tmp_path):
 def test_flags_that_cannot_be_meant_are_refused(flags):
     with pytest.raises(BadSetting):
         resolved(**flags)
+
+
+def test_switches_and_tier_are_turned_by_name():
+    world = world_of(resolved(switches="client_id_rule=forever, taker_delay_us=100000,failed_taker_events=false", fee_tier="vip 1"))
+    assert (world.rules.client_id_rule, world.rules.taker_delay_us, world.switches.failed_taker_events) == ("forever", 100_000, False)
+    assert world.tier == "VIP1"
+    assert world_of(resolved()).rules == sandbox_rules()
+
+
+@pytest.mark.parametrize(
+    ("flags", "key"),
+    [
+        ({"switches": "client_id_rul=forever"}, "setting.unknown.meant"),
+        ({"switches": "client_id_rule"}, "sandbox.switch-form"),
+        ({"switches": "taker_delay_us=1,taker_delay_us=2"}, "sandbox.switch-form"),
+        ({"switches": "taker_delay_us=soon"}, "sandbox.choice-refused"),
+        ({"switches": "client_id_rule=sometimes"}, "sandbox.choice-refused"),
+        ({"switches": "reason_spelling=loud"}, "sandbox.choice-refused"),
+        ({"fee_tier": "VIP9"}, "sandbox.choice-refused"),
+    ],
+)
+def test_a_switch_or_tier_that_there_is_not_is_refused_by_its_name(flags, key):
+    with pytest.raises(BadSetting) as refused:
+        world_of(resolved(**flags))
+    assert refused.value.key == key
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_takes_its_own_default_as_text(name):
+    rules, switches = sandbox_rules(), Switches()
+    usual = getattr(rules, name) if hasattr(rules, name) else getattr(switches, name)
+    text = str(usual).lower() if isinstance(usual, bool) else str(usual)
+    assert chosen({name: text}) == (rules, switches)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 
+from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE, MARKET
 from lemon_trader.config.model import read
 from lemon_trader.config.resolve import Request, market_settings
@@ -24,6 +25,8 @@ SANDBOX_ONLY: Final = (
     Parameter("balance", "--balance", "text", "USDC=10000,SOL=20,BTC=0.1,ETH=2", "help.balance"),
     Parameter("accounts_file", "--accounts-file", "text", None, "help.accounts-file"),
     Parameter("state", "--state", "text", None, "help.state"),
+    Parameter("fee_tier", "--fee-tier", "text", None, "help.fee-tier"),
+    Parameter("switches", "--switches", "text", None, "help.switches"),
     Parameter("admin_port", "--admin-port", "int", "0", "help.admin-port", low="0", high="65535"),
 )
 SANDBOX_PARAMETERS: Final = (*SANDBOX_ONLY, *MARKET, _HOUSE["lang"], _HOUSE["json"])
@@ -49,6 +52,8 @@ def resolve_sandbox(request: Request) -> SandboxSettings:
         balances=balances,
         own=() if file is None else read_accounts(Path(str(file)), signatures, balances),
         state=None if state is None else Path(str(state)),
+        fee_tier=None if values["fee_tier"] is None else str(values["fee_tier"]),
+        switches=_switches(values["switches"]),
         admin_port=cast("int", values["admin_port"]),
         lang=str(values["lang"] or request.lang),
         json=bool(values["json"]),
@@ -59,6 +64,19 @@ def resolve_demo(request: Request) -> DemoSettings:
     """The demo's settings, from flags, environment and defaults. Raises BadSetting."""
     values = _checked("demo", DEMO_PARAMETERS, _given(DEMO_PARAMETERS, request))
     return DemoSettings(market=market_settings(values), lang=str(values["lang"] or request.lang), json=bool(values["json"]))
+
+
+def _switches(given: Value) -> dict[str, str]:
+    """Text by name, of a text like `client_id_rule=forever,taker_delay_us=100000`."""
+    found: dict[str, str] = {}
+    for part in "" if given is None else str(given).split(","):
+        name, equals, text = (word.strip() for word in part.partition("="))
+        if not name and not equals:
+            continue
+        if not name or not text or name in found:
+            raise BadSetting("sandbox.switch-form", value=part.strip()[:60])
+        found[name] = text
+    return found
 
 
 def _given(parameters: tuple[Parameter, ...], request: Request) -> dict[str, Given]:

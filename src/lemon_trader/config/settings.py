@@ -244,6 +244,8 @@ class SandboxSettings:
         balances: of each demo account, and of an own one that names none, decimal text by asset.
         own: accounts with keys of the user's.
         state: file in which accounts, orders and histories outlive the process; None = they end with it.
+        fee_tier: of the demo accounts; None = the first.
+        switches: of the exchange, text by name; the rest as they are.
         admin_port: of loopback, where the operator's door and the status page are; 0 = any free one.
         json: one JSON line with addresses and demo accounts when ready.
     """
@@ -257,6 +259,8 @@ class SandboxSettings:
     balances: Mapping[str, str] = field(default_factory=dict)
     own: tuple[OwnAccount, ...] = ()
     state: Path | None = None
+    fee_tier: str | None = None
+    switches: Mapping[str, str] = field(default_factory=dict)
     admin_port: int = 0
     lang: str = "en"
     json: bool = False

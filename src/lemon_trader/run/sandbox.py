@@ -6,12 +6,15 @@ from contextlib import suppress
 
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import Face, SandboxSettings
+from lemon_trader.config.sources import refuse_unknown
 from lemon_trader.core.units import PPM
 from lemon_trader.run.trading import FAILED, OK, REFUSED, carry
 from lemon_trader.sandbox.accounts import demo_accounts, own_account
 from lemon_trader.sandbox.admin import AdminServer
+from lemon_trader.sandbox.chosen import SWITCHES, SwitchRefused, chosen
 from lemon_trader.sandbox.server import PortInUse, ServerOptions, start_sandbox
 from lemon_trader.sandbox.state import StateError
+from lemon_trader.sandbox.tiers import UnknownTier, tier_of
 from lemon_trader.sandbox.world import WorldOptions
 
 
@@ -31,11 +34,19 @@ def world_of(settings: SandboxSettings) -> WorldOptions:
     clash = next((account.name for account in settings.own if account.name in demo), None)
     if clash is not None:
         raise BadSetting("sandbox.accounts-clash", name=clash)
+    stranger = next((name for name in settings.switches if name not in SWITCHES), None)
+    if stranger is not None:
+        raise refuse_unknown(stranger, SWITCHES, "--switches")
+    try:
+        rules, switches = chosen(settings.switches)
+        tier = None if settings.fee_tier is None else tier_of(settings.fee_tier).name
+    except (SwitchRefused, UnknownTier) as refused:
+        raise BadSetting("sandbox.choice-refused", reason=str(refused)) from refused
     own = [own_account(a.name, a.api_key, a.secret, a.balances, settings.signatures) for a in settings.own]
     return WorldOptions(
         market=settings.market.source, symbol=settings.symbol, seed=settings.market.seed, scheme=settings.signatures,
         accounts=settings.accounts,
-        balances=settings.balances, own=own,
+        balances=settings.balances, own=own, tier=tier, rules=rules, switches=switches,
     )  # fmt: skip
 
 
