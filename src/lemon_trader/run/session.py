@@ -44,7 +44,7 @@ from lemon_trader.venues.paper import PaperVenue
 GRADES: Final = {"info": "info", "warn": "warning", "grave": "error"}
 LOCK_TRIES: Final = 6  # looks and the watchdog hold the engine's lock for an instant, to learn whether somebody else does
 LOCK_STEP_US: Final = 100_000
-STOOD_US: Final = 3 * US_PER_S  # an engine that has not woken for so long looks for latches before anything else
+STOOD_US: Final = 2 * US_PER_S  # an engine that has not woken for so long looks for latches before anything else
 PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
 
 
