@@ -333,7 +333,7 @@ def test_ended_in_the_middle_of_a_check_nothing_is_forgotten(capsys, tmp_path, n
                 assert child.poll() is None
                 time.sleep(0.05)
             child.send_signal(number)
-            code = child.wait(30)
+            code = child.wait(90)
         finally:
             child.kill()
             child.wait()
