@@ -67,8 +67,8 @@ class Limits:
         while self.touches[0][0] < now_us - 3 * SECOND and len(self.touches) > 1:
             self.touches.popleft()
 
-    def leaves(self, order: Mapping[str, Any], account: Account, now_us: int, *, closes: bool) -> None:
-        """An order leaves: `client_id`, `side`, `price`, `quantity`, `is_trigger`."""
+    def leaves(self, order: Mapping[str, Any], account: Account, now_us: int, *, closes: bool, takes: bool) -> None:
+        """An order leaves: `client_id`, `side`, `price`, `quantity`, `is_trigger`; `takes`: at once or not at all."""
         b, side, price, quantity = self._bounds, order["side"], order["price"], order["quantity"]
         who = f"I5: client id {order['client_id']}"
         self._spend(who, now_us)
@@ -76,7 +76,7 @@ class Limits:
         self._air[order["client_id"]] = {**order, "open": quantity}
         if order["is_trigger"]:
             return
-        if self.touches:
+        if self.touches and (takes or not closes):  # an exit that rests names the price that it wants
             edge = max(ask for _, _, ask in self.touches) if side > 0 else min(bid for _, bid, _ in self.touches)
             reach = (price - edge) / edge * side
             most = b.closing_collar if closes else b.collar

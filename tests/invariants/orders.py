@@ -4,7 +4,7 @@ An order is a mapping: `id`, `client_id`, `side` (1 or -1), `price`, `open`, `is
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -61,27 +61,24 @@ class NoOrphan:
         self._began_us = now_us
         self._seen.clear()
 
-    def step(self, live: Live, ours: Iterable[int], managed: set[str], now_us: int, *, clear: bool) -> None:
+    def step(self, live: Live, ours: Container[int], managed: set[str], now_us: int, *, clear: bool) -> None:
         """Look; `managed`: the exchange's ids of the orders that the program says it manages."""
         span = now_us - self._last_us if clear else 0
         self._last_us = now_us
         allowed = max(self._within_us, self._began_us + self._after_start_us - now_us)
-        mine = set(ours)
-        rest = {o["id"] for o in live if o["client_id"] in mine} - managed
+        rest = {o["id"] for o in live if o["client_id"] in ours} - managed
         self._seen = {i: self._seen.get(i, -span) + span for i in rest}
         self.found += [f"I3: order {i} rests for {t // SECOND} s and nobody manages it" for i, t in self._seen.items() if t > allowed]
 
-    def strangers(self, live: Live, ours: Iterable[int], counted: int) -> None:
+    def strangers(self, live: Live, ours: Container[int], counted: int) -> None:
         """Every other live order is reported."""
-        mine = set(ours)
-        there = sum(o["client_id"] not in mine for o in live)
+        there = sum(o["client_id"] not in ours for o in live)
         if there != counted:
             self.found.append(f"I3: {there} orders of others rest, {counted} are reported")
 
-    def end(self, live: Live, ours: Iterable[int], managed: set[str]) -> None:
+    def end(self, live: Live, ours: Container[int], managed: set[str]) -> None:
         """On the finished run both lists are equal."""
-        mine = set(ours)
-        there = {o["id"] for o in live if o["client_id"] in mine}
+        there = {o["id"] for o in live if o["client_id"] in ours}
         self.found += [f"I3: order {i} rests and is not managed" for i in sorted(there - managed)]
         self.found += [f"I3: order {i} is managed and does not rest" for i in sorted(managed - there)]
 
@@ -109,13 +106,12 @@ class Quits:
         if opens and self.killed_us and now_us - self.killed_us > self._within_us:
             self.found.append(f"I16: client id {client_id} opens {(now_us - self.killed_us) // SECOND} s after a kill")
 
-    def step(self, live: Live, protective: set[int], ours: Iterable[int], now_us: int, *, clear: bool) -> None:
+    def step(self, live: Live, protective: set[int], ours: Container[int], now_us: int, *, clear: bool) -> None:
         """Look; time counts while the program lives and can reach the exchange, from when its connections had time to come back."""
         self._unclear_us = self._unclear_us if clear else now_us
         span = now_us - self._last_us if now_us - self._unclear_us >= self._back_us else 0
         self._last_us = now_us
-        mine = set(ours)
-        left = [o["id"] for o in live if o["client_id"] in mine and not o["is_trigger"] and o["client_id"] not in protective]
+        left = [o["id"] for o in live if o["client_id"] in ours and not o["is_trigger"] and o["client_id"] not in protective]
         if not self.killed_us or not left:
             self._clear_us = 0
             return

@@ -24,6 +24,13 @@ class Protection:
         """Nobody is there who could protect."""
         self._since_us = now_us
 
+    def cancels(self, order_id: str, position: Decimal, stops: list[Mapping[str, Any]], held_us: int) -> None:
+        """A cancel leaves; `held_us`: how long the position has not been flat. A stop goes only where another one covers what is held."""
+        mine = [stop for stop in stops if stop["id"] == order_id]
+        others = [stop for stop in stops if stop["id"] != order_id and self._covers(position, stop)]
+        if mine and position and held_us > SECOND and not others:
+            self.found.append(f"I6: the stop {order_id} over {position} is cancelled and no other one is there")
+
     def step(self, position: Decimal, average: Decimal, stops: list[Mapping[str, Any]], now_us: int, *, clear: bool) -> None:
         """Look; a stop is `side`, `covers` (None = everything), `trigger`, `reduce_only`."""
         if not clear or not position or any(self._fits(position, average, stop) for stop in stops):
@@ -33,7 +40,10 @@ class Protection:
             self._since_us = now_us
 
     def _fits(self, position: Decimal, average: Decimal, stop: Mapping[str, Any]) -> bool:
+        near = not average or abs(stop["trigger"] - average) <= self._furthest * average
+        return near and self._covers(position, stop)
+
+    def _covers(self, position: Decimal, stop: Mapping[str, Any]) -> bool:
         side = stop["side"] * position < 0
         whole = stop["covers"] is None or stop["covers"] >= abs(position)
-        near = not average or abs(stop["trigger"] - average) <= self._furthest * average
-        return bool(side and whole and near and stop["reduce_only"])
+        return bool(side and whole and stop["reduce_only"])

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 LEAPS_PPM = (0, 0, 5_000, -5_000, 20_000, -20_000)
-PACE_PPM = 500_000
-STORIES = ("ripple", "ripple", "demo", "spike", "crash", "", "")
+PACE_PPM = 220_000
+STORIES = ("ripple", "demo", "spike", "crash", "", "", "")
 
 
 def wake_up(life: "Life", night_us: int, *, pace: int = 0) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 from tests.fake_env import START_US, FakeEnv
 from tests.fake_store import Disk
 from tests.simulation import mishaps
@@ -34,7 +35,7 @@ from lemon_trader.matching.orders import OrderState
 from lemon_trader.run.acts import carry_out
 from lemon_trader.run.parts import default_values, make_signer
 from lemon_trader.run.session import Session
-from lemon_trader.sandbox.faults import Fault, Faults
+from lemon_trader.sandbox.faults import Fault, Faults, Kind
 from lemon_trader.sandbox.terms import sandbox_rules
 from lemon_trader.sandbox.world import WorldOptions, make_world
 from lemon_trader.venues.venue import VenueLost
@@ -42,6 +43,8 @@ from lemon_trader.venues.venue import VenueLost
 TICK_US = 100_000
 BUDGET = Decimal(500)
 TRACE_LINES = 200
+LEASE_US = 8 * US_PER_S
+LATE_US = 10 * US_PER_S  # the longest stall of the exchange's engine
 EVENTS_MIN, ORDERS_MIN, FILLS_MIN = 3_000, 50, 10  # the density of a day
 MORE_MAX = 8  # further half minutes that a thin day may have
 MORE_US = 30 * US_PER_S
@@ -83,6 +86,9 @@ class Noted(Faults):
     def take(self, method: str, path: str) -> Fault | None:
         """As ever."""
         self.met = super().take(method, path)
+        if self.met is not None and self.met.kind is Kind.EXECUTE_LATE and self.met.delay_us < LATE_US and self.met.delay_us % 3:
+            # Just behind the end of the lease is where it matters.
+            self.met = msgspec.structs.replace(self.met, delay_us=LEASE_US + self.met.delay_us * 4 // 10)
         return self.met
 
 
@@ -125,6 +131,7 @@ class Life:
         self.out = Outcome(seed, drawn)
         self.disks: dict[str, Disk] = {}
         self.faults = Noted(self.chance.randrange, {})
+        self.faults.omit_trade_ids = drawn.nameless
         rules = sandbox_rules()
         world = make_world(
             WorldOptions(
@@ -135,7 +142,8 @@ class Life:
                 stories=drawn.stories,
                 scheme=drawn.scheme,
                 rules=type(rules)(
-                    **{name: getattr(rules, name) for name in rules.__struct_fields__} | {"client_id_rule": drawn.client_ids}
+                    **{name: getattr(rules, name) for name in rules.__struct_fields__}
+                    | {"client_id_rule": drawn.client_ids, "mark_rule": drawn.marks}
                 ),
             ),
             START_US,
@@ -157,6 +165,7 @@ class Life:
         self.hand = 0  # an order that somebody placed by hand
         self.fills_next = False  # the next order that is accepted is filled at once
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
+        self.thin = ""  # what is missing of the day's density
         self.records = Kept()
         self.watch = Watch(self)
         self.wire = self.watch.wire
@@ -178,8 +187,8 @@ class Life:
 
     def fill_all(self, client_ids: list[int]) -> None:
         """Somebody trades with these orders at once."""
-        for order in [o for o in self.ours() if o.client_id in client_ids]:
-            take(self.exchange, order, order.open_lots, self.edge.clock())
+        for order in [o for o in self.ours() if o.client_id in client_ids and o.open_lots]:
+            self.exchange.trade_with(self.account.name, order.order_id, order.open_lots, self.edge.clock())
 
     # -- the bot --
 
@@ -236,7 +245,8 @@ class Life:
                 await session.recover()
                 await session.plan()
                 await session.trade()
-            except VenueLost:
+            except VenueLost as lost:
+                self.watch.canary.look("the program's last words", str(lost).encode())
                 env.kill()
                 await asyncio.sleep(5)
                 continue
@@ -318,6 +328,8 @@ class Life:
             await self._thicken()
         await self._quiet()
         self._final_checks()
+        if self.thin:
+            self.out.violations.append(f"density: {self.thin}")
         self.out.trace = self.hash.hexdigest()
         self.out.simulated_us = self.loop.now_us + self.skipped_us
         return self.out
@@ -340,9 +352,7 @@ class Life:
             for _ in range(MORE_VISITS):
                 await self._until(self.loop.now_us + MORE_US // MORE_VISITS)
                 await mishaps.act(self, "visit")
-        thin = self._density()
-        if thin:
-            self.out.violations.append(f"density: {thin}")
+        self.thin = self._density()
 
     async def _set_right(self) -> None:
         """The operator lifts what the faults have latched, and starts a pair again that has ended."""
@@ -384,7 +394,7 @@ class Life:
         self.faults._odds.clear()
         self.faults._waiting.clear()
         self.faults.history_lag_us = 0
-        self.faults.omit_trade_ids = False
+        self.faults.omit_trade_ids = self.drawn.nameless
         self.faults.maintenance = False
         self.faults._silent.clear()
         self.faults._drops.clear()

@@ -94,6 +94,24 @@ def _filled_unheard(life: "Life", _: str) -> None:
     life.fills_next = True
 
 
+def _hidden(life: "Life", _: str) -> None:
+    """An order is filled at once, and neither its answer nor the stream nor the histories say so for a while."""
+    life.faults.history_lag_us = 30 * US_PER_S
+    life.faults.silence("account", life.edge.clock() + 40 * US_PER_S)
+    _filled_unheard(life, "")
+
+
+def _shown(life: "Life", _: str) -> None:
+    life.faults.history_lag_us = 0
+
+
+def _storm(life: "Life", _: str) -> None:
+    """Half of all requests fail in one way or another, and the stream is silent."""
+    for kind, ppm in ((Kind.LOSE_REPLY, 200_000), (Kind.ERROR_BEFORE, 200_000), (Kind.ERROR_AFTER, 100_000)):
+        life.faults._odds[kind] = ppm
+    life.faults.silence("account", life.edge.clock() + 30 * US_PER_S)
+
+
 def _unheard_cancels(life: "Life", _: str) -> None:
     life.faults.order(Fault(Kind.LOSE_REPLY, "DELETE", times=2))
 
@@ -120,7 +138,7 @@ def _race(life: "Life", times: str) -> None:
             asked = json.loads(body)
             for order in life.ours():
                 if str(order.order_id) == str(asked.get("orderId")) or order.client_id == asked.get("clientId"):
-                    take(life.exchange, order, order.open_lots, life.edge.clock())
+                    life.exchange.trade_with(life.account.name, order.order_id, order.open_lots, life.edge.clock())
         return None
 
     life.edge.before = [meddle] if left else []
@@ -136,7 +154,11 @@ def _answer(life: "Life", how: str) -> None:
         gone = method == "GET" and (path in HISTORIES or path == "/api/v1/orders") and answer.status == 200
         return msgspec.structs.replace(answer, body=b"[]") if gone else answer
 
-    life.edge.after = {"html": [html], "empty": [empty], "": []}[how]
+    def status(method: str, path: str, answer: Response) -> Response:
+        said = method == "POST" and path in POST_PATHS and answer.status == 200 and life.chance.random() < 0.3
+        return msgspec.structs.replace(answer, body=answer.body.replace(b'"status":"New"', b'"status":"Waltzing"')) if said else answer
+
+    life.edge.after = {"html": [html], "empty": [empty], "status": [status], "": []}[how]
 
 
 def _time(life: "Life", seconds: str) -> None:
@@ -365,7 +387,7 @@ async def _night(life: "Life", rest: str) -> None:
 
 
 ACTS: Final[dict[str, Callable[["Life", str], Awaitable[None] | None]]] = {
-    "odds": _odds, "calm": _calm, "held": _held, "overtaken": _overtaken, "double": _double, "batch": _batch, "filled-unheard": _filled_unheard,
+    "odds": _odds, "calm": _calm, "held": _held, "overtaken": _overtaken, "double": _double, "batch": _batch, "filled-unheard": _filled_unheard, "hidden": _hidden, "shown": _shown, "storm": _storm,
     "unheard-cancels": _unheard_cancels, "refuse": _refuse, "throttle": _throttle, "race": _race, "answer": _answer, "time": _time,
     "frames": _frames, "say": _say, "tick": _tick, "cut": _cut, "leave": _leave, "down": _down, "up": _up, "lag": _lag, "nameless": _nameless,
     "silence": _silence, "drop": _drop, "maintenance": _maintenance, "state": _state, "filters": _filters, "deposit": _deposit, "ruin": _ruin,

@@ -20,6 +20,7 @@ FAULTS = {
     "F01": ("odds:lose_request={p}", "calm"),
     "F02": ("odds:lose_reply={p}", "calm"),
     "F03": ("filled-unheard", ""),
+    "F03b": ("hidden", "shown"),
     "F04": ("odds:error_after={p}", "calm"),
     "F05": ("odds:error_before={p}", "calm"),
     "F06": ("odds:delay_reply={p}", "calm"),
@@ -62,6 +63,7 @@ FAULTS = {
     "F49": ("refuse:UNAUTHORIZED", "command:resume"),
     "F50": ("down", "up"),
     "F50b": ("cut", ""),
+    "F50c": ("storm", "calm"),
     "F52": ("kill", ""),
     "F53": ("kills:3", ""),
     "F54": ("power", ""),
@@ -71,9 +73,11 @@ FAULTS = {
     "F65": ("say:numbers", ""),
     "F66": ("say:bytes", ""),
     "F67": ("say:words", ""),
+    "F67b": ("answer:status", "answer:"),
     "F68": ("answer:html", "answer:"),
     "F69": ("lag:{lag}", "lag:0"),
     "F69b": ("answer:empty", "answer:"),
+    "F69c": ("lag:{far}", "lag:0"),
     "F76": ("command:kill", "command:resume"),
     "F77": ("errand:{errand}", "command:resume"),  # kill -9, then the user acts on the dead engine, then it starts again
 }  # fmt: skip
@@ -109,6 +113,8 @@ class Drawn:
     shuffled: bool = False
     limits: dict[str, Any] = field(default_factory=dict)
     client_ids: str = "live"
+    marks: str = "computed"
+    nameless: bool = False  # this exchange never names a trade
     is_day: bool = False
 
     def keep(self, wanted: Sequence[int]) -> None:
@@ -138,17 +144,23 @@ def draw(
     story = chance.choice(("", "demo", "ripple", "spike", "crash"))
     faults = only if only is not None else chance.sample(sorted(FAULTS), chance.randint(1, 5))
     drawn = Drawn(
-        strategy, symbol, values, chance.choice((50, 90)) if is_day else chance.choice((100, 300)), {symbol: story} if story and not is_day else {}, chance.choice((1_000, (500, 40_000))),
+        strategy, symbol, values, chance.choice((25, 45)) if is_day else chance.choice((100, 300)), {symbol: story} if story and not is_day else {}, chance.choice((1_000, (500, 40_000))),
         chance.random() < 0.2, active_us, quiet_us, list(faults),
     )  # fmt: skip
     drawn.scheme = chance.choice(("ed25519", "ed25519", "ed25519", "hmac-sha256"))
     drawn.shuffled = chance.random() < 0.5
     drawn.client_ids = chance.choice(("live", "forever"))
+    drawn.marks = chance.choice(("stated", "stated", "computed"))
     if chance.random() < 0.3:
         drawn.limits["open_orders"] = chance.choice((3, 6))
     planned: list[tuple[int, str, str]] = []
     for name in faults:
         planned += [(at, act, name) for at, act in _fault(name, chance, active_us)]
+    drawn.nameless = is_day and chance.random() < 0.1
+    if drawn.nameless:  # equal fills that only the histories tell, and only by their number
+        for _ in range(4):
+            at = chance.randint(5 * S, active_us - 30 * S)
+            planned += [(at, "silence:account", "F22"), (at + S, "nibble", "F22"), (at + 2 * S, "nibble", "F22")]
     if is_day:
         drawn.is_day = True
         drawn.night_us = TAIL_NIGHT_US
@@ -170,6 +182,7 @@ def _fault(name: str, chance: random.Random, active_us: int) -> list[tuple[int, 
             "p": chance.choice((30_000, 100_000, 300_000)),
             "w": chance.choice((-3_600 * S, 3_600 * S)),
             "lag": chance.choice((2 * S, 4 * S)),
+            "far": chance.choice((15 * S, 30 * S)),
             "errand": chance.choice(("cancel", "kill", "flatten")),
             "held": chance.choice((2 * S, 4 * S, 7 * S)),
             "overtaken": chance.choice((18 * S, 25 * S, 40 * S)),

@@ -77,6 +77,9 @@ class Watch:
         self._read = 0  # entries of the chain that were looked at
         self._lots = Decimal(0)
         self._late: list[tuple[int, list[int]]] = []  # when the exchange has taken what reached its edge
+        self._is_guarded = is_perp and life.drawn.strategy == "martingale"
+        self._flat_us = 0
+        self._stop_sent_us = -US_PER_S
         self._unheard: list[int] = []  # when a stop was sent and not answered
         self._next_us = 0
         self._env: FakeEnv | None = None
@@ -143,6 +146,10 @@ class Watch:
         if method == "DELETE":
             self.cancels += 1
             self.bounded.cancel(body.decode(), now)
+            if self._is_guarded:
+                position, stops = self._held()
+                if self._awake_us - self._stop_sent_us > US_PER_S:  # else another one is on its way, before this cancel
+                    self.protection.cancels(str(json.loads(body).get("orderId")), position, stops, self._awake_us - self._flat_us)
         if method == "POST" and path in POSTS:
             asked = json.loads(body, parse_float=Decimal)
             for order in asked if isinstance(asked, list) else [asked]:
@@ -173,6 +180,7 @@ class Watch:
     def met(self, method: str, path: str, body: bytes, status: int, answer: bytes) -> None:
         """A request has reached the exchange and was answered, or not (status 0)."""
         self.wire(method, path, body, status, answer)
+        self.orders.step(self.truth.live(), self._life.keys, self._awake_us, clear=self.clear)  # two may live for milliseconds only
         where = path.split("?", maxsplit=1)[0]
         if method != "POST" or where not in POSTS:
             return
@@ -194,6 +202,8 @@ class Watch:
         life = self._life
         client_id, side = int(order["clientId"]), 1 if order["side"] == "Bid" else -1
         trigger = order.get("triggerPrice")
+        if trigger is not None:
+            self._stop_sent_us = self._awake_us
         reduces = bool(order.get("reduceOnly")) or trigger is not None
         closes = reduces or (side < 0 and not life.instrument.is_perp)
         disk = life.disks[STORE]
@@ -215,7 +225,13 @@ class Watch:
         if price and not self.orders.surprises:
             self.truth.catch_up()
             live = [{**o, "foreign": o["client_id"] not in life.keys} for o in self.truth.live()]
-            self.limits.leaves(plain, Account(self.truth.position, self.truth.cost, live), now, closes=closes)
+            self.limits.leaves(
+                plain,
+                Account(self.truth.position, self.truth.cost, live),
+                now,
+                closes=closes,
+                takes=order.get("timeInForce") in {"IOC", "FOK"},
+            )
 
     def _answered(self, end: End, data: bytes) -> None:
         method, path, asked_us = self._asked.get(end, ("", "", 0))
@@ -282,6 +298,8 @@ class Watch:
         self.quits.step(live, self._stops, life.keys, now, clear=clear)
         if session is not None:
             self._take_in()
+            if life.disks[STORE].free_bytes is not None:
+                self.ahead.forget()  # the disk is full: what is heard waits in memory
             self.ahead.step(now)
             self._protection(now, clear=clear)
             market = session.state.markets[self._symbol]
@@ -309,26 +327,32 @@ class Watch:
         self.bounded.count("connections", len(self._env.connections))
 
     def _protection(self, now: int, *, clear: bool) -> None:
-        life = self._life
-        if not life.instrument.is_perp or life.drawn.strategy != "martingale":
+        if not self._is_guarded:
             return
+        position, stops = self._held()
+        if not position:
+            self._flat_us = now
+        # Three stops of unknown outcome at once are the most that may be (architecture §3, rule 10): until one is resolved nobody may send more.
+        self._unheard = [at for at in self._unheard if at > now - UNHEARD_US]
+        clear = clear and len(self._unheard) < UNHEARD_MAX
+        self.protection.step(position, self.truth.average, stops, now, clear=clear)
+
+    def _held(self) -> tuple[Decimal, list[dict[str, Any]]]:
+        """A perpetual's position and its stops, as they are at the exchange."""
+        life = self._life
         self.truth.catch_up()
-        i = life.instrument
         account = life.exchange.accounts[life.account.name]
         lots = account.position_lots(self._symbol)
-        if abs(lots) < i.min_lots:
+        if abs(lots) < life.instrument.min_lots:
             lots = 0  # no order is small enough for what a coarser grid left as dust
         stops = [
             {
-                "side": o.side, "covers": None if o.trigger_ppm == 1_000_000 else self.truth.quantity(o.trigger_lots),
+                "id": str(o.order_id), "side": o.side, "covers": None if o.trigger_ppm == 1_000_000 else self.truth.quantity(o.trigger_lots),
                 "trigger": self.truth.price(o.trigger_ticks), "reduce_only": o.reduce_only,
             }
             for o in account.live.values() if o.is_trigger
         ]  # fmt: skip
-        # Three stops of unknown outcome at once are the most that may be (architecture §3, rule 10): until one is resolved nobody may send more.
-        self._unheard = [at for at in self._unheard if at > now - UNHEARD_US]
-        clear = clear and len(self._unheard) < UNHEARD_MAX
-        self.protection.step(self.truth.quantity(lots), self.truth.average, stops, now, clear=clear)
+        return self.truth.quantity(lots), stops
 
     def _protects(self, order: dict[str, Any]) -> bool:
         return bool(order["is_trigger"]) or self._roles.get(order["client_id"]) in {EXIT, STOP}
