@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 200
+SEEDS ?= 36
 FROM ?= 0
 RUNS ?= 1000
 MINUTES ?= 60
@@ -60,6 +60,14 @@ soak: setup
 
 mutate: setup
 	$(BIN)/python -m tests.mutation $(ARGS)
+
+# Thousands of days; the seeds of `simulate` are the first of them.
+simulate-long: setup
+	$(BIN)/python -m tests.simulation --seeds $(LONG) --from $(FROM)
+
+# How many seeds it takes to find each of the planted bugs, one table line each.
+simulate-planted: setup
+	$(BIN)/python -m tests.simulation --planted $(if $(BUG),"$(BUG)",)
 
 check: format lint types shape test simulate strangers
 

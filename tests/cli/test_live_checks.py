@@ -325,6 +325,7 @@ def test_ended_in_the_middle_of_a_check_nothing_is_forgotten(capsys, tmp_path, n
         child = subprocess.Popen(
             [sys.executable, "-m", "lemon_trader.main", "doctor", "--live-checks", "--sandbox-url", running.rest_url],
             cwd=tmp_path, env=CLEAN | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a suite in a shell's background inherits "ignored"
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 60

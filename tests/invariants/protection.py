@@ -18,6 +18,7 @@ class Protection:
     def __init__(self, furthest: Decimal, within_us: int = 5 * SECOND) -> None:
         self._within_us, self._furthest = within_us, furthest
         self._since_us = 0
+        self._cancelled: set[str] = set()
         self.found: list[str] = []
 
     def idle(self, now_us: int) -> None:
@@ -26,6 +27,9 @@ class Protection:
 
     def cancels(self, order_id: str, position: Decimal, stops: list[Mapping[str, Any]], held_us: int) -> None:
         """A cancel leaves; `held_us`: how long the position has not been flat. A stop goes only where another one covers what is held."""
+        if order_id in self._cancelled:
+            return  # a cancel that was sent is repeated until its end is known
+        self._cancelled.add(order_id)
         mine = [stop for stop in stops if stop["id"] == order_id]
         others = [stop for stop in stops if stop["id"] != order_id and self._covers(position, stop)]
         if mine and position and held_us > SECOND and not others:

@@ -1,116 +1,136 @@
-"""`python -m tests.simulation --seeds 300 [--from 0] [--faults F02,F21] [--one SEED]`: run seeds on all cores, print what was found.
+"""Simulated days on all cores; `make simulate`, `make simulate-long`, `make simulate-planted`.
 
-The last line is `seeds N violations V days/minute R`. A failing seed is replayed by `--one SEED`.
+python -m tests.simulation --seeds 300 [--from 0] [--faults F02,F21]     the last line is `seeds N violations V days/minute R`
+python -m tests.simulation --one SEED [--faults …] [--acts 3,7] [--plain]    one seed, twice: its trace, and whether it is equal
+python -m tests.simulation --planted [NAME …]                            how many seeds it takes to find each planted bug
 """
 
 import argparse
-import gc
 import multiprocessing
 import os
-import random
-import signal
+import subprocess
 import sys
 import time
-import traceback
 from typing import Any
 
-from tests.simulation.life import Found, Life, Outcome
-from tests.simulation.plan import draw
-from tests.virtual_time import VirtualLoop
+from tests.invariants.ends import Equal
+from tests.simulation.planted import PLANTED
+from tests.simulation.run import kind_of, run_seed, shrink
 
-COLLECT_EVERY = 8
-SEED_WALL_S = 60  # a seed takes a second or two; one that does not end is a finding, with the place where it turns
+PLANTED_MAX = 300
+TWICE_EVERY = 25  # of so many seeds one is run twice
+REPORTED = 3  # failures whose trace is printed
+DAY_US = 86_400_000_000
 
-
-class Stuck(Exception):
-    """A seed did not end."""
-
-
-def _stuck(*_: Any) -> None:
-    raise Stuck
+Job = tuple[int, list[str] | None]
 
 
-def _told(context: dict[str, Any]) -> str:
-    fault = context.get("exception")
-    return "".join(traceback.format_exception(fault)) if fault is not None else str(context.get("message"))
-
-
-def run_seed(seed: int, only: list[str] | None = None) -> Outcome:
-    """One seed, from a fresh world."""
-    import asyncio
-
-    drawn = draw(seed, only=only, is_day=True)
-    loop = VirtualLoop(shuffle=random.Random(f"order {seed}") if drawn.shuffled else None)
-    asyncio.set_event_loop(loop)
-    life = Life(seed, drawn, loop)
-    gc.disable()  # a run makes little garbage in cycles; it is collected once, at its end
-    signal.signal(signal.SIGALRM, _stuck)
-    signal.alarm(SEED_WALL_S)
-    loop.set_exception_handler(lambda _, context: life.out.violations.append(f"a callback raised: {_told(context)}"))
-    try:
-        return loop.run_until_complete(life.run())
-    except Found:
-        return life.out
-    except Exception as fault:  # noqa: BLE001  a crash of the program is a finding like any other
-        life.out.violations.append(f"raised: {fault!r}\n{traceback.format_exc()}")
-        return life.out
-    finally:
-        signal.alarm(0)
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        asyncio.set_event_loop(None)
-        loop.close()
-        gc.enable()
-        if seed % COLLECT_EVERY == 0:
-            gc.collect()
-
-
-def _work(job: tuple[int, list[str] | None]) -> dict[str, Any]:
-    out = run_seed(*job)
+def _work(job: Job) -> dict[str, Any]:
+    seed, only = job
+    out = run_seed(seed, only)
+    equal = Equal()
+    if seed % TWICE_EVERY == 0 and not out.violations:
+        equal.compare(out.trace, run_seed(seed, only).trace)
     return {
-        "seed": out.seed, "violations": out.violations, "trace": out.trace, "us": out.simulated_us, "commands": out.commands, "fills": out.fills,
-        "lives": out.lives, "acts": out.market_acts, "faults": out.drawn.faults, "strategy": out.drawn.strategy, "symbol": out.drawn.symbol,
-        "met": out.faults_met,
+        "seed": seed, "violations": out.violations + equal.found, "trace": out.trace, "us": out.simulated_us, "orders": out.commands,
+        "fills": out.fills, "lives": out.lives, "events": out.market_acts, "faults": out.drawn.faults, "strategy": out.drawn.strategy,
+        "symbol": out.drawn.symbol, "acts": out.faults_met, "lines": list(out.lines),
     }  # fmt: skip
 
 
+def _revision() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _report(result: dict[str, Any], *, whole: bool) -> None:
+    first = result["violations"][0]
+    print(f"seed {result['seed']} {result['strategy']} {result['symbol']} faults {','.join(result['faults']) or '-'}: {first}")
+    print(f"  revision {_revision()}, replay: python -m tests.simulation --one {result['seed']}", flush=True)
+    if whole:
+        print("".join(f"    {line}\n" for line in result["lines"]), end="", flush=True)
+
+
+def _many(jobs: list[Job], workers: int) -> int:
+    begun = time.monotonic()
+    failed: list[dict[str, Any]] = []
+    days: list[dict[str, Any]] = []
+    with multiprocessing.Pool(workers, maxtasksperchild=50) as pool:
+        for result in pool.imap_unordered(_work, jobs, chunksize=1):
+            days.append(result)
+            if result["violations"]:
+                failed.append(result)
+                _report(result, whole=len(failed) <= REPORTED)
+    minutes = (time.monotonic() - begun) / 60
+    if failed:
+        command, out = shrink(failed[0]["seed"], jobs[0][1])
+        print(f"smallest failing case of seed {failed[0]['seed']}: {command}\n  {out.violations[0]}")
+    for what in ("events", "orders", "fills", "acts", "lives"):
+        counts = sorted(day[what] for day in days)
+        print(f"{what} a day: least {counts[0]}, median {counts[len(counts) // 2]}, most {counts[-1]}, together {sum(counts)}")
+    simulated = sum(day["us"] for day in days) / DAY_US
+    print(f"seeds {len(jobs)} violations {len(failed)} days/minute {simulated / minutes:.1f}")
+    return 1 if failed else 0
+
+
+def _one(seed: int, only: list[str] | None, acts: str, *, plain: bool) -> int:
+    keep = None if acts == "all" else [] if acts == "none" else [int(n) for n in acts.split(",")]
+    first, second = run_seed(seed, only, keep, plain=plain), run_seed(seed, only, keep, plain=plain)
+    print("".join(f"{line}\n" for line in first.lines), end="")
+    print(f"seed {seed} {first.drawn.strategy} {first.drawn.symbol} {first.drawn.values}")
+    for n, ((at_us, act), tag) in enumerate(zip(first.drawn.acts, first.drawn.tags, strict=True)):
+        if tag:
+            print(f"  act {n}: {tag} {act} at {at_us / 1e6:.3f} s awake")
+    print("\n".join(first.violations) or f"no violation in {first.market_acts} market events, {first.commands} orders, {first.fills} fills")
+    print(
+        "equal trace on repeat"
+        if first.trace == second.trace and first.violations == second.violations
+        else "I12: THE TRACE DIFFERS ON REPEAT"
+    )
+    return 1 if first.violations else 0
+
+
+def _find(job: tuple[str, int]) -> tuple[str, str, int]:
+    name, seed = job
+    with PLANTED[name]():
+        out = run_seed(seed)
+    return name, out.violations[0] if out.violations else "", seed
+
+
+def _planted(names: list[str], workers: int, most: int) -> int:
+    missed = 0
+    with multiprocessing.Pool(workers, maxtasksperchild=20) as pool:
+        for name in names or list(PLANTED):
+            begun = time.monotonic()
+            for seeds, (_, violation, _seed) in enumerate(pool.imap(_find, ((name, seed) for seed in range(most))), 1):
+                if violation:
+                    print(f"{name:48} {seeds:4} seeds  {kind_of(violation):8} {violation.splitlines()[0][:110]}", flush=True)
+                    break
+            else:
+                missed += 1
+                print(f"{name:48} NOT FOUND in {most} seeds, {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"planted {len(names or PLANTED)} found {len(names or PLANTED) - missed}")
+    return 1 if missed else 0
+
+
 def main() -> int:
-    asked = argparse.ArgumentParser(description=__doc__)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--seeds", type=int, default=300)
     asked.add_argument("--from", dest="first", type=int, default=0)
     asked.add_argument("--faults", default="all")
     asked.add_argument("--one", type=int)
+    asked.add_argument("--acts", default="all")
+    asked.add_argument("--plain", action="store_true")
+    asked.add_argument("--planted", nargs="*", choices=[*PLANTED, []])
+    asked.add_argument("--most", type=int, default=PLANTED_MAX)
     asked.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = asked.parse_args()
-    only = None if given.faults == "all" else [f for f in given.faults.split(",") if f]
+    only = None if given.faults == "all" else [name for name in given.faults.split(",") if name]
+    if given.planted is not None:
+        return _planted(given.planted, given.workers, given.most)
     if given.one is not None:
-        first, second = _work((given.one, only)), _work((given.one, only))
-        print(first)
-        print("equal trace on repeat" if first["trace"] == second["trace"] else "THE TRACE DIFFERS ON REPEAT")
-        return 1 if first["violations"] else 0
-    begun = time.monotonic()
-    jobs = [(seed, only) for seed in range(given.first, given.first + given.seeds)]
-    failed = []
-    simulated = commands = fills = lives = acts = 0
-    with multiprocessing.Pool(given.workers, maxtasksperchild=25) as pool:
-        for result in pool.imap_unordered(_work, jobs, chunksize=1):
-            simulated += result["us"]
-            commands, fills = commands + result["commands"], fills + result["fills"]
-            lives, acts = lives + result["lives"], acts + result["acts"]
-            if result["violations"]:
-                failed.append(result)
-                print(
-                    f"seed {result['seed']} {result['strategy']} {result['symbol']} faults {','.join(result['faults'])}: {result['violations'][0]}"
-                )
-                print(f"  replay: python -m tests.simulation --one {result['seed']}", flush=True)
-    minutes = (time.monotonic() - begun) / 60
-    days = simulated / 86_400_000_000
-    print(f"market acts {acts}, orders {commands}, fills {fills}, lives {lives}, simulated hours {simulated / 3.6e9:.1f}")
-    print(f"seeds {given.seeds} violations {len(failed)} days/minute {days / minutes:.2f}")
-    return 1 if failed else 0
+        return _one(given.one, only, given.acts, plain=given.plain)
+    return _many([(seed, only) for seed in range(given.first, given.first + given.seeds)], given.workers)
 
 
 if __name__ == "__main__":

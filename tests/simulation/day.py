@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEAPS_PPM = (0, 0, 5_000, -5_000, 20_000, -20_000)
 PACE_PPM = 220_000
-STORIES = ("ripple", "demo", "spike", "crash", "", "", "")
+STORIES = ("ripple", "demo", "spike", "crash", "", "", "", "", "", "")
 
 
 def wake_up(life: "Life", night_us: int, *, pace: int = 0) -> None:

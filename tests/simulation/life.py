@@ -41,6 +41,8 @@ from lemon_trader.sandbox.world import WorldOptions, make_world
 from lemon_trader.venues.venue import VenueLost
 
 TICK_US = 100_000
+STILL_US = 15 * US_PER_S
+TWICE_BORN_EVERY = 4  # of so many seeds one ends with two starts in a row
 BUDGET = Decimal(500)
 TRACE_LINES = 200
 LEASE_US = 8 * US_PER_S
@@ -50,6 +52,7 @@ MORE_MAX = 8  # further half minutes that a thin day may have
 MORE_US = 30 * US_PER_S
 MORE_VISITS = 8
 SETTLE_MAX = 20
+TAIL_EVENTS = 500  # so many market events the tail has at least
 MORE_PCT, QUIET_PCT = 150, 30  # how busy the market is then, and in the quiet tail
 
 __all__ = ["BUDGET", "TICK_US", "Life", "Outcome", "take"]
@@ -165,7 +168,6 @@ class Life:
         self.hand = 0  # an order that somebody placed by hand
         self.fills_next = False  # the next order that is accepted is filled at once
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
-        self.thin = ""  # what is missing of the day's density
         self.records = Kept()
         self.watch = Watch(self)
         self.wire = self.watch.wire
@@ -328,10 +330,9 @@ class Life:
             await self._thicken()
         await self._quiet()
         self._final_checks()
-        if self.thin:
-            self.out.violations.append(f"density: {self.thin}")
+        if drawn.is_day and self._density():
+            self.out.notes.append(f"density: {self._density()}")
         self.out.trace = self.hash.hexdigest()
-        self.out.simulated_us = self.loop.now_us + self.skipped_us
         return self.out
 
     async def _act(self, act: str) -> None:
@@ -343,16 +344,15 @@ class Life:
         """A day that its faults have left thin goes on for a while without any."""
         self._calm()
         await self._live_again()
-        if self._density():
+        if self._density(TAIL_EVENTS):
             await self._set_right()
         for _ in range(MORE_MAX):
-            if not self._density():
+            if not self._density(TAIL_EVENTS):
                 break
             wake_up(self, US_PER_S, pace=MORE_PCT)
             for _ in range(MORE_VISITS):
                 await self._until(self.loop.now_us + MORE_US // MORE_VISITS)
                 await mishaps.act(self, "visit")
-        self.thin = self._density()
 
     async def _set_right(self) -> None:
         """The operator lifts what the faults have latched, and starts a pair again that has ended."""
@@ -365,10 +365,10 @@ class Life:
         if state.mode != ACTIVE or market.frozen or market.closing:
             self.command("resume")
 
-    def _density(self) -> str:
-        """What is missing of a day's density; "" when nothing is."""
+    def _density(self, tail: int = 0) -> str:
+        """What is missing of a day's density; "" when nothing is. `tail`: market events that are still to come."""
         orders, fills = sum(self.wire.submissions.values()), len(self.exchange.accounts[self.account.name].fills)
-        there = {"market events": (self.out.market_acts, EVENTS_MIN), "orders": (orders, ORDERS_MIN), "fills": (fills, FILLS_MIN)}
+        there = {"market events": (self.out.market_acts + tail, EVENTS_MIN), "orders": (orders, ORDERS_MIN), "fills": (fills, FILLS_MIN)}
         return ", ".join(f"{n} {what} of {least}" for what, (n, least) in there.items() if n < least)
 
     async def _until(self, at_us: int) -> None:
@@ -422,6 +422,7 @@ class Life:
         self._calm()
         await self._live_again()
         if self.drawn.is_day:
+            wake_up(self, US_PER_S, pace=QUIET_PCT)
             await self._pass(TAIL_AWAKE[0])
             left_us = DAY_US - self.skipped_us - self.loop.now_us - TAIL_AWAKE[1]
             assert left_us > 0, "the day is longer than a day"
@@ -436,11 +437,30 @@ class Life:
                 break  # nothing is on its way: the picture can be compared
             await self._pass(TICK_US)
         self.watch.quiet()
+        if self.drawn.is_day and self.out.seed % TWICE_BORN_EVERY == 0:
+            await self._born_twice()
+            session = self.session
         self.watch.gives("stop")
         await session.stop("simulation")
         await self._pass(2 * US_PER_S)
 
+    async def _born_twice(self) -> None:
+        """Two starts in a row in a market that stands still: the second one finds nothing to do."""
+        self.edge.follow(iter(()))
+        await self._pass(STILL_US)
+        for look in (self.watch.restart.before, self.watch.restart.after):
+            self.killed(power=False, within_us=0)
+            await self._live_again()
+            await self._pass(STILL_US)
+            look(self.watch.facts())
+
     # -- checks --
+
+    def count(self) -> None:
+        """Write down how far it has come, also where it did not come to its end."""
+        self.out.fills = len([f for f in self.exchange.accounts[self.account.name].fills if f.symbol == self.drawn.symbol])
+        self.out.commands = sum(self.wire.submissions.values())
+        self.out.simulated_us = self.loop.now_us + self.skipped_us
 
     def line(self, text: str) -> None:
         """One line of the trace that a failure prints."""
@@ -457,8 +477,7 @@ class Life:
         session = self.session
         assert session is not None
         self.watch.end()
-        self.out.fills = len([f for f in self.exchange.accounts[self.account.name].fills if f.symbol == self.drawn.symbol])
-        self.out.commands = sum(self.wire.submissions.values())
+        self.count()
         if session.engine.unwritten is not None:
             self.out.violations.append(f"I4: the journal is not on the disk: {session.engine.unwritten}")
 

@@ -403,6 +403,14 @@ class Watch:
             life.note(self.wire.violations(self.orders.surprises))
             self.wire.found = []
 
+    def facts(self) -> dict[str, Any]:
+        """What a second start at once must leave as it is."""
+        live = sorted(o["id"] for o in self.truth.live() if o["client_id"] in self._life.keys)
+        return {
+            "live orders": live, "orders sent": sum(self.wire.submissions.values()), "cancels sent": self.cancels, "fills": len(self._rows()),
+            "position": self.truth.position,
+        }  # fmt: skip
+
     # -- quiet and end --
 
     def quiet(self) -> None:

@@ -1,0 +1,34 @@
+"""Three of the planted bugs in every check: a suite that does not find them finds nothing. All of them: `make simulate-planted`."""
+
+import pytest
+from tests.simulation.planted import PLANTED
+from tests.simulation.run import kind_of, planned, run_seed
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds", "invariant"), [("send before commit", 1, "I4"), ("book kept over reconnect", 3, "I7"), ("halt not latched", 6, "I16")]
+)
+def test_a_planted_bug_is_found(name, seeds, invariant):
+    found = []
+    for seed in range(seeds):
+        with PLANTED[name]():
+            found = run_seed(seed, ["F76", "F52"]).violations
+        if found:
+            break
+    assert found, f"{name} was not found in {seeds} days"
+    assert kind_of(found[0]) == invariant
+
+
+def test_there_are_twenty_one():
+    assert len(PLANTED) == 21
+
+
+def test_a_plan_can_be_cut_down_to_some_of_its_acts():
+    whole = planned(3)
+    kept = next(n for n, tag in enumerate(whole.tags) if tag)
+    cut = planned(3, keep=[kept], plain=True)
+    assert [tag for tag in cut.tags if tag] == [whole.tags[kept]]
+    assert (cut.delay_us, cut.shuffled) == (1_000, False)
+    assert [act for act, tag in zip(cut.acts, cut.tags, strict=True) if not tag] == [
+        act for act, tag in zip(whole.acts, whole.tags, strict=True) if not tag
+    ]
