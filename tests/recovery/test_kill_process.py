@@ -118,7 +118,7 @@ async def kill_and_kill(folder: Path, seed: int) -> tuple[Kills, Any, Any]:
 @pytest.mark.process
 @pytest.mark.slow
 def test_many_kills(tmp_path: Path):
-    seed = int(os.environ.get("LEMON_TRADER_SEED") or random.SystemRandom().randrange(10**6))
+    seed = int(os.environ.get("LEMON_TRADER_SEED") or 7)
     print(f"seed {seed}; LEMON_TRADER_SEED={seed} repeats its draws")
     seen, exchange, account = asyncio.run(kill_and_kill(tmp_path, seed))
     last = seen.last
