@@ -3,7 +3,6 @@
 import asyncio
 import multiprocessing
 import os
-import random
 import time
 
 import pytest
