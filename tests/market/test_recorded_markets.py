@@ -10,7 +10,8 @@ from tests.market.tiny_book import TinyBook
 
 from lemon_trader.core.units import BUY, SELL
 from lemon_trader.market.acts import Level, Reference, Take
-from lemon_trader.market.recordings import RECORDINGS, RecordingError, open_recording
+from lemon_trader.market.files import RECORDINGS
+from lemon_trader.market.recordings import RecordingError, open_recording
 
 pytestmark = pytest.mark.data
 
