@@ -17,6 +17,7 @@ from lemon_trader.core.orders import Order
 from lemon_trader.core.reasons import (
     AGAIN,
     BELOW_MIN,
+    FENCE,
     KEPT_SETTLING,
     KEPT_TOLERANCE,
     LIMIT_BUDGET,
@@ -179,11 +180,23 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     _write_band(market, used, now_us)
     commands, attempts, cancels = _commands(state, market, done, now_us, expires_us)
     for order in fences:
-        cancels.append(CancelAttempted(now_us, market.instrument.symbol, order.client_id, "FENCE"))
+        cancels.append(CancelAttempted(now_us, market.instrument.symbol, order.client_id, NAMES[FENCE]))
         commands.append(Cancel(market.instrument.symbol, order.client_id, order.order_id))
     if not commands and not memory_bytes:
         return None, []
     return Decided(now_us, market.instrument.symbol, view_bytes, position_bytes, memory_bytes, tuple(attempts), tuple(cancels)), commands
+
+
+def fence(state: AccountState, market: MarketState, now_us: int) -> tuple[Decided | None, list[Command]]:
+    """What a start may send before it decides: fences, and nothing else; (None, []) when none is due.
+
+    A life may end before its strategies are first asked; what it has fenced by then, the next one's first read may prove absent.
+    """
+    symbol, due = market.instrument.symbol, _fences(state, market, now_us)
+    if not due:
+        return None, []
+    cancels = tuple(CancelAttempted(now_us, symbol, order.client_id, NAMES[FENCE]) for order in due)
+    return Decided(now_us, symbol, b"", b"", b"", (), cancels), [Cancel(symbol, order.client_id, order.order_id) for order in due]
 
 
 def _ask(state: AccountState, market: MarketState, binding: Binding, now_us: int) -> tuple[int, bytes]:
@@ -284,7 +297,8 @@ def _withdraw(market: MarketState, now_us: int) -> int:
 def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order]:
     """Unknown orders whose lease has ended and that no definite answer has fenced yet.
 
-    One that the venue had accepted before is looked for first: a word that nobody knows must not cost a resting stop.
+    One that the venue had accepted before is looked for first, by a read that this life has begun since or for as long as histories
+    lag: a word that nobody knows must not cost a resting stop.
     """
     return [
         order
@@ -293,7 +307,7 @@ def _fences(state: AccountState, market: MarketState, now_us: int) -> list[Order
         and not order.fence_us
         and state.venue_us > order.expires_us + SKEW_MARGIN_US
         and now_us - max(order.fence_sent_us, order.cancel_us) >= FENCE_AGAIN_US  # also after an answer that was none: no storm of cancels
-        and (not order.acked or now_us - order.unknown_us >= HIST_LAG_US)
+        and (not order.acked or now_us - order.unknown_us >= HIST_LAG_US or state.account_us > order.unknown_us)
     ]
 
 

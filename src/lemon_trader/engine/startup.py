@@ -141,6 +141,7 @@ async def start(
     since = _since_us(state, last_us, now_us())
     read = await venue.read_account(symbols, since)
     engine.record(read)
+    engine.fence(now_us())  # the lease of what the last life left unknown is over mostly, and this life may be short
     _check_budgets(state, plans)
     for plan in plans:
         engine.record(

@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 import msgspec
 
 from lemon_trader.core.commands import Cancel, Command
-from lemon_trader.core.decide import decide, prepare, risk
+from lemon_trader.core.decide import decide, fence, prepare, risk
 from lemon_trader.core.events import MARKET_FACTS, AnyEvent, Decided, Event, IdsReserved, Told, Wake
 from lemon_trader.core.limits import is_closing
 from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert, Recorded
@@ -131,6 +131,15 @@ class Engine:
         closing = tuple(a for a in decided.attempts if is_closing(a.role))
         kept = {a.client_id for a in closing}
         return msgspec.structs.replace(decided, attempts=closing), [c for c in wanted if type(c) is Cancel or c.client_id in kept]
+
+    def fence(self, now_us: int) -> None:
+        """Ask the venue's queue about orders of unknown outcome whose lease is over: all that is sent before strategies are asked."""
+        for market in self.state.markets.values():
+            decided, commands = fence(self.state, market, now_us)
+            if decided is not None:
+                self.record(decided)
+                self.sent += len(commands)
+                self._venue.send(commands)
 
     def look(self, now_us: int) -> None:
         """Bring every market's view and position to this moment without deciding: for snapshots."""
