@@ -1,15 +1,17 @@
 """Replay: the engine against a tape. A simulated exchange takes the tape's acts and our orders, and its effects come back as facts.
 
-There is no network and no loop: `play` is a plain function, and the market moves on only when no command is unanswered. Everything that the
-engine sees it would have seen live, in the same words.
+There is no network and no loop: `play` is a plain function. Without delays the market moves on only when no command is unanswered; with
+delays a command is under way for a while, and so is every fact that comes back. Everything that the engine sees it would have seen live,
+in the same words.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from lemon_trader.core.commands import Command
 from lemon_trader.core.events import (
+    AccountRead,
     BookDelta,
     BookSnapshot,
     BookState,
@@ -32,20 +34,77 @@ from lemon_trader.matching.exchange import Exchange
 from lemon_trader.venues.simulated_account import SimulatedAccount
 
 WINDOW_US: Final = 5 * US_PER_S
+NEVER_US: Final = 2**63 - 1
+
+
+class Delays(Protocol):
+    """How long things are under way, µs, >= 0; each is asked once for each message."""
+
+    def entry_us(self) -> int:
+        """From our decision to the exchange's hand, of one command."""
+
+    def answer_us(self) -> int:
+        """From the exchange to us, of an answer or of a fact about the account."""
+
+    def feed_us(self) -> int:
+        """From the exchange to us, of a public fact."""
+
+
+class _Line:
+    """Messages under way in one direction: none overtakes another."""
+
+    __slots__ = ("_last_us", "_way")
+
+    def __init__(self) -> None:
+        self._way: deque[tuple[int, Event]] = deque()
+        self._last_us = 0
+
+    def put(self, fact: Event, due_us: int) -> None:
+        self._way.append((due_us, fact))
+
+    def due(self, sent_us: int, delay_us: int) -> int:
+        """When a message sent now arrives."""
+        self._last_us = max(self._last_us, sent_us + delay_us)
+        return self._last_us
+
+    @property
+    def next_us(self) -> int:
+        return self._way[0][0] if self._way else NEVER_US
+
+    def take(self, now_us: int, into: list[Event]) -> None:
+        """Everything that has arrived by now."""
+        way = self._way
+        while way and way[0][0] <= now_us:
+            into.append(way.popleft()[1])
 
 
 class ReplayVenue(SimulatedAccount):
-    """The engine's venue over an exchange of its own; commands wait in a queue until `answer` carries them out."""
+    """The engine's venue over an exchange of its own; commands wait in a queue until `answer` carries them out.
 
-    def __init__(self, exchange: Exchange, account: str) -> None:
+    Attributes:
+        commands: everything ever sent, in order: what agreement tests compare.
+        now_us: engine time of the turn that runs; `play` keeps it.
+    """
+
+    def __init__(self, exchange: Exchange, account: str, delays: Delays | None = None) -> None:
         super().__init__(exchange, account)
-        self.commands: list[Command] = []  # everything ever sent, in order: what agreement tests compare
-        self._waiting: deque[Command] = deque()
+        self.commands: list[Command] = []
+        self.now_us = 0
+        self._waiting: deque[tuple[int, Command]] = deque()  # (when it reaches the exchange, what)
+        self._delays = delays
+        self._out = _Line()
+        self._account = _Line()
+        self._public = _Line()
 
     def send(self, commands: Sequence[Command]) -> None:
         """Take the commands of one turn; they are carried out by `answer`, never before this returns."""
         self.commands.extend(commands)
-        self._waiting.extend(commands)
+        delays, now_us = self._delays, self.now_us
+        if delays is None:
+            self._waiting.extend([(now_us, command) for command in commands])
+        else:  # the places and cancels of a turn leave together
+            due_us = self._out.due(now_us, delays.entry_us())
+            self._waiting.extend([(due_us, command) for command in commands])
 
     def expires_us(self, now_us: int) -> int:
         """Exchange time is engine time here."""
@@ -53,24 +112,48 @@ class ReplayVenue(SimulatedAccount):
 
     @property
     def waiting(self) -> bool:
-        """Whether a command is unanswered."""
-        return bool(self._waiting)
+        """Whether a command is unanswered that has reached the exchange by now."""
+        return bool(self._waiting) and self._waiting[0][0] <= self.now_us
+
+    @property
+    def due_us(self) -> int:
+        """When the next message of either direction arrives; NEVER_US = none is under way."""
+        command_us = self._waiting[0][0] if self._waiting else NEVER_US
+        return min(command_us, self._account.next_us, self._public.next_us)
 
     def answer(self, now_us: int) -> list[Event]:
-        """Carry out all waiting commands at this moment; the stream's facts and the answers, in the exchange's order."""
+        """Carry out what has reached the exchange; the stream's facts and the answers that are here by now, in the exchange's order."""
         facts: list[Event] = []
-        while self._waiting:
-            command = self._waiting.popleft()
-            answer = self.carry_out(command, now_us)
-            facts += self.facts(now_us)
-            facts.append(answer)
-        return facts
+        delays = self._delays
+        while self._waiting and self._waiting[0][0] <= now_us:
+            due_us, command = self._waiting.popleft()
+            if delays is None:
+                answer = self.carry_out(command, now_us)
+                facts += self.facts(now_us)
+                facts.append(answer)
+            else:
+                # What follows is stamped with the time at which the engine will hear of it.
+                heard_us = self._account.due(due_us, delays.answer_us())
+                answer = self.carry_out(command, due_us, heard_us)
+                self._under_way(due_us)
+                self._account.put(answer, heard_us)
+        return facts + self.arrived(now_us) if delays is not None else facts
 
     def facts(self, now_us: int) -> list[Event]:
-        """What the exchange's effects say to this account, as facts of one read."""
+        """What the exchange's effects say to this account, as facts of one read; with delays what has come through by now."""
+        if self._delays is not None:
+            self._under_way(now_us)
+            return self.arrived(now_us)
         facts: list[Event] = []
         for effect in self.exchange.take_effects():
             self._fact(effect, now_us, facts)
+        return facts
+
+    def arrived(self, now_us: int) -> list[Event]:
+        """The facts that are here by now: public ones first, as the streams are read."""
+        facts: list[Event] = []
+        self._public.take(now_us, facts)
+        self._account.take(now_us, facts)
         return facts
 
     def opening(self, symbols: Sequence[str], now_us: int) -> list[Event]:
@@ -79,17 +162,49 @@ class ReplayVenue(SimulatedAccount):
         for symbol in symbols:
             depth = self.exchange.depth(symbol)
             facts.append(BookSnapshot(now_us, now_us, symbol, depth.update_id, depth.bids, depth.asks))
-        return facts + self.second(symbols, now_us)
+        return facts + self._second(symbols, now_us, now_us)
 
     def second(self, symbols: Sequence[str], now_us: int) -> list[Event]:
         """What the streams say each second: the last price of every market, mark and index of perpetuals."""
+        if self._delays is None:
+            return self._second(symbols, now_us, now_us)
+        due_us = self._public.due(now_us, self._delays.feed_us())
+        for fact in self._second(symbols, now_us, due_us):
+            self._public.put(fact, due_us)
+        return self.arrived(now_us)
+
+    def asked(self, symbols: Sequence[str], since_us: int, now_us: int) -> list[Event]:
+        """A complete read of the account, begun now; with delays it is here later."""
+        if self._delays is None:
+            return [self.read(symbols, since_us, now_us)]
+        heard_us = self._account.due(now_us, self._delays.entry_us() + self._delays.answer_us())
+        self._account.put(self.read(symbols, since_us, now_us, heard_us), heard_us)
+        return []
+
+    def _second(self, symbols: Sequence[str], now_us: int, heard_us: int) -> list[Event]:
         facts: list[Event] = []
         for symbol in symbols:
-            facts.append(LastPrice(now_us, now_us, symbol, self.exchange.last_ticks(symbol)))
+            facts.append(LastPrice(heard_us, now_us, symbol, self.exchange.last_ticks(symbol)))
             mark, index, funding = self.exchange.reference(symbol)
             if mark:
-                facts.append(MarkPrice(now_us, now_us, symbol, mark, index, funding, 0))
+                facts.append(MarkPrice(heard_us, now_us, symbol, mark, index, funding, 0))
         return facts
+
+    def _under_way(self, now_us: int) -> None:
+        """Send what the exchange has just said on its way."""
+        delays = self._delays
+        assert delays is not None
+        effects = self.exchange.take_effects()
+        if not effects:
+            return
+        facts: list[Event] = []
+        public_us = self._public.due(now_us, delays.feed_us())
+        account_us = self._account.due(now_us, delays.answer_us())
+        for effect in effects:
+            is_public = type(effect) in _PUBLIC
+            self._fact(effect, public_us if is_public else account_us, facts)
+            if facts:
+                (self._public if is_public else self._account).put(facts.pop(), public_us if is_public else account_us)
 
     def _fact(self, e: Effect, now_us: int, facts: list[Event]) -> None:
         match e:
@@ -107,6 +222,9 @@ class ReplayVenue(SimulatedAccount):
                     facts.append(said)
 
 
+_PUBLIC: Final = frozenset({BookChanged, Traded, StateChanged})
+
+
 def play(
     acts: Iterable[Act],
     venue: ReplayVenue,
@@ -115,52 +233,125 @@ def play(
     *,
     read_every_us: int = 15 * US_PER_S,
     ticker: bool = True,
+    quiet_us: int = 0,
+    wake_us: Callable[[], int] | None = None,
 ) -> int:
     """Play a tape to its end through `turn`; the number of acts.
 
     Acts of one time are one read. Each second of the tape brings a wake and, before it, what the exchange's streams say each second.
-    A gap in the tape is a gap in time: the wakes of the quiet stretch are given as one, at its end.
+
+    Args:
+        acts: times never falling.
+        venue: whose exchange the acts happen to.
+        turn: takes the facts of one read.
+        symbols: the markets that are followed.
+        read_every_us: between two reads of the account.
+        ticker: whether the streams speak each second.
+        quiet_us: 0 = time is where the acts are, and a quiet stretch is one wake at its end. Else wakes go on each second, and messages
+            under way arrive, for so long after an act; what lies beyond is a hole in the recording, and time jumps over it.
+        wake_us: when the engine wants to be woken, at the earliest; 0 = not at all. Asked where `quiet_us` is set.
     """
-    exchange = venue.exchange
-    next_wake = next_read = 0
-    played = 0
-
-    def settle(now_us: int) -> None:
-        while venue.waiting:
-            turn(venue.answer(now_us))
-
+    player = _Player(venue, turn, symbols, read_every_us, ticker=ticker)
     batch: list[Act] = []
     at_us = 0
-
-    def flush() -> None:
-        nonlocal next_wake, next_read
-        if at_us >= next_wake:
-            # What the exchange says each second, and our own wake; a longer gap in the tape is one of them.
-            next_wake = at_us - at_us % US_PER_S + US_PER_S
-            exchange.advance(at_us)
-            said = venue.facts(at_us)
-            if ticker:
-                said += venue.second(symbols, at_us)
-            if at_us >= next_read:
-                next_read = at_us + read_every_us
-                said.append(venue.read(symbols, at_us - 4 * read_every_us, at_us))
-            turn([*said, Wake(at_us)])
-            settle(at_us)
-        for act in batch:
-            apply(act, exchange)
-        batch.clear()
-        exchange.advance(at_us)
-        facts = venue.facts(at_us)
-        if facts:
-            turn(facts)
-            settle(at_us)
-
+    played = 0
     for act in acts:
-        played += 1
         if act.at_us != at_us and batch:
-            flush()
+            played += len(batch)
+            player.flush(batch, at_us)
+            if quiet_us:
+                player.pass_time(at_us, act.at_us, quiet_us, wake_us)
+            batch.clear()
         at_us = act.at_us
         batch.append(act)
     if batch:
-        flush()
+        played += len(batch)
+        player.flush(batch, at_us)
+        if quiet_us:
+            player.pass_time(at_us, at_us + US_PER_S, quiet_us, None)  # what is under way arrives
     return played
+
+
+class _Player:
+    """The clock of a tape: who is told what, in which order."""
+
+    def __init__(
+        self, venue: ReplayVenue, turn: Callable[[Sequence[Event]], None], symbols: Sequence[str], read_every_us: int, *, ticker: bool
+    ) -> None:  # fmt: skip
+        self._venue = venue
+        self._turn = turn
+        self._symbols = symbols
+        self._read_every_us = read_every_us
+        self._ticker = ticker
+        self._next_wake = 0
+        self._next_read = 0
+
+    def flush(self, batch: Iterable[Act], at_us: int) -> None:
+        """The acts of one time; before them the wake that is due."""
+        if at_us >= self._next_wake:
+            self.second(at_us)
+        venue = self._venue
+        exchange = venue.exchange
+        venue.now_us = at_us
+        for act in batch:
+            apply(act, exchange)
+        exchange.advance(at_us)
+        facts = venue.facts(at_us)
+        if facts:
+            self._turn(facts)
+        self.settle(at_us)
+
+    def wake(self, at_us: int) -> None:
+        """The wake that the engine asked for."""
+        venue = self._venue
+        venue.now_us = at_us
+        venue.exchange.advance(at_us)
+        self._turn([*venue.facts(at_us), Wake(at_us)])
+        self.settle(at_us)
+
+    def second(self, at_us: int) -> None:
+        """What the exchange says each second, and our own wake; a longer gap in the tape is one of them."""
+        venue, symbols = self._venue, self._symbols
+        venue.now_us = at_us
+        self._next_wake = at_us - at_us % US_PER_S + US_PER_S
+        venue.exchange.advance(at_us)
+        said = venue.facts(at_us)
+        if self._ticker:
+            said += venue.second(symbols, at_us)
+        if at_us >= self._next_read:
+            self._next_read = at_us + self._read_every_us
+            said += venue.asked(symbols, at_us - 4 * self._read_every_us, at_us)
+        self._turn([*said, Wake(at_us)])
+        self.settle(at_us)
+
+    def settle(self, now_us: int) -> None:
+        """Answer until nothing that has reached the exchange is unanswered."""
+        venue = self._venue
+        while venue.waiting:
+            facts = venue.answer(now_us)
+            if facts:
+                self._turn(facts)
+
+    def pass_time(self, begun_us: int, until_us: int, quiet_us: int, wake_us: Callable[[], int] | None) -> None:
+        """What happens between two acts: messages arrive, held takers meet the book, funding falls due, seconds pass."""
+        venue, exchange = self._venue, self._venue.exchange
+        until_us = min(until_us, begun_us + quiet_us)
+        while True:
+            asked_us = wake_us() if wake_us is not None else 0
+            second_us = self._next_wake if wake_us is not None else NEVER_US
+            wanted_us = asked_us if asked_us > venue.now_us else NEVER_US
+            now_us = max(venue.now_us, min(second_us, wanted_us, venue.due_us, exchange.next_due_us or NEVER_US))
+            if now_us >= until_us:
+                return
+            if now_us >= second_us:
+                self.second(now_us)
+                continue
+            if now_us >= wanted_us:
+                self.wake(now_us)
+                continue
+            venue.now_us = now_us
+            exchange.advance(now_us)
+            facts = venue.facts(now_us) + venue.answer(now_us)
+            if facts:
+                self._turn(facts)
+            self.settle(now_us)

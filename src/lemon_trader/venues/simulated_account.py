@@ -69,9 +69,12 @@ class SimulatedAccount:
         self.account = account
         self.offset_us = 0
 
-    def carry_out(self, command: Command, now_us: int) -> Event:
-        """Do what a command says, now; the one answer to it."""
-        return self._place(command, now_us) if isinstance(command, Place) else self._cancel(command.symbol, command, now_us)
+    def carry_out(self, command: Command, now_us: int, heard_us: int = 0) -> Event:
+        """Do what a command says, now; the one answer to it, stamped with when it is heard (0 = now)."""
+        heard_us = heard_us or now_us
+        if isinstance(command, Place):
+            return self._place(command, now_us, heard_us)
+        return self._cancel(command.symbol, command, now_us, heard_us)
 
     def terms(self, now_us: int) -> AccountTerms:
         """The account's rates."""
@@ -81,8 +84,9 @@ class SimulatedAccount:
             auto_lend=False, liquidating=self.exchange.accounts[self.account].is_liquidating,
         )  # fmt: skip
 
-    def read(self, symbols: Sequence[str], since_us: int, now_us: int) -> AccountRead:
-        """A complete read of the account at this moment."""
+    def read(self, symbols: Sequence[str], since_us: int, now_us: int, heard_us: int = 0) -> AccountRead:
+        """A complete read of the account at this moment, stamped with when it is heard (0 = now)."""
+        heard_us = heard_us or now_us
         account = self.exchange.accounts[self.account]
         wanted = set(symbols)
         at_us, from_us = now_us + self.offset_us, since_us + self.offset_us
@@ -92,24 +96,24 @@ class SimulatedAccount:
         fills = list(takewhile(lambda f: f.at_us >= from_us, reversed(account.fills)))
         funding = list(takewhile(lambda f: f.at_us >= from_us, reversed(account.funding)))
         return AccountRead(
-            now_us, now_us, at_us, since_us, tuple(symbols),
+            heard_us, now_us, at_us, since_us, tuple(symbols),
             tuple(order_row(o, is_open=True) for o in self.exchange.open_orders(self.account) if o.symbol in wanted),
             tuple(order_row(o, is_open=False) for o in ended if o.symbol in wanted),
-            tuple(_fill(f, now_us) for f in reversed(fills) if f.symbol in wanted),
-            tuple(self._funding(f, now_us) for f in reversed(funding) if f.symbol in wanted),
-            tuple(Balance(now_us, at_us, a, account.available(a), account.locked(a)) for a in assets),
-            tuple(VenuePosition(now_us, at_us, s, p.lots) for s, p in account.positions.items() if s in wanted),
+            tuple(_fill(f, heard_us) for f in reversed(fills) if f.symbol in wanted),
+            tuple(self._funding(f, heard_us) for f in reversed(funding) if f.symbol in wanted),
+            tuple(Balance(heard_us, at_us, a, account.available(a), account.locked(a)) for a in assets),
+            tuple(VenuePosition(heard_us, at_us, s, p.lots) for s, p in account.positions.items() if s in wanted),
         )  # fmt: skip
 
-    def _place(self, c: Place, now_us: int) -> Event:
+    def _place(self, c: Place, now_us: int, heard_us: int) -> Event:
         at_us = now_us + self.offset_us
         try:
             order = self.exchange.place(self.account, new_order(c, self.exchange.instrument(c.symbol)), at_us)
         except Refused as refused:
-            return PlaceRefused(now_us, c.symbol, c.client_id, refused.code.value, refused.message)
-        return PlaceAccepted(now_us, at_us, c.symbol, c.client_id, str(order.order_id), STATUS[order.status], order.executed_lots)
+            return PlaceRefused(heard_us, c.symbol, c.client_id, refused.code.value, refused.message)
+        return PlaceAccepted(heard_us, at_us, c.symbol, c.client_id, str(order.order_id), STATUS[order.status], order.executed_lots)
 
-    def _cancel(self, symbol: str, c: Command, now_us: int) -> Event:
+    def _cancel(self, symbol: str, c: Command, now_us: int, heard_us: int) -> Event:
         at_us, order_id = now_us + self.offset_us, getattr(c, "order_id", "")
         try:
             if c.client_id < 0 or order_id:
@@ -117,8 +121,8 @@ class SimulatedAccount:
             else:
                 order = self.exchange.cancel(self.account, symbol, at_us, client_id=c.client_id)
         except Refused:
-            return CancelAnswered(now_us, at_us, symbol, c.client_id, "not_found")
-        return CancelAnswered(now_us, at_us, symbol, c.client_id, "cancelled", order.executed_lots)
+            return CancelAnswered(heard_us, at_us, symbol, c.client_id, "not_found")
+        return CancelAnswered(heard_us, at_us, symbol, c.client_id, "cancelled", order.executed_lots)
 
     def fact(self, e: Effect, now_us: int) -> Event | None:
         """What an effect says to this account; None when it is somebody else's, or public."""
