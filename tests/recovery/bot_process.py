@@ -16,7 +16,8 @@ from tests.replay_rig import books_of_bot
 
 from lemon_trader.config.settings import SANDBOX, LimitSettings, PairSettings, RunSettings
 from lemon_trader.core.instrument import atoms_text
-from lemon_trader.core.units import PPM, ROLE_NAMES, STATE_NAMES, US_PER_S
+from lemon_trader.core.orders import Order
+from lemon_trader.core.units import PPM, ROLE_NAMES, STATE_NAMES, UNKNOWN, US_PER_S
 from lemon_trader.env_live import LiveEnv, Proxies, new_loop
 from lemon_trader.run.parts import default_values, make_signer
 from lemon_trader.run.scaled import ScaledEnv
@@ -49,6 +50,7 @@ class Asked:
     Attributes:
         at_ns / at_us: a moment of the machine's monotonic clock, and the exchange's time in it.
         lasts_s: how long it trades, seconds of the exchange's time.
+        tells_whole: it says as well when, by the exchange's time in µs, nothing of what its last life left is open to doubt any more.
     """
 
     rest_url: str
@@ -61,6 +63,7 @@ class Asked:
     at_us: int
     speed_ppm: int
     lasts_s: int
+    tells_whole: bool = False
 
 
 def run(asked: Asked, tell: Connection) -> None:
@@ -89,11 +92,25 @@ async def _live(asked: Asked, tell: Connection) -> None:
         await session.plan()
         await session.trade()
         tell.send("trading")
+        if asked.tells_whole:
+            scaled.spawn(_tell_whole(session, scaled, tell), "whole")
         await scaled.sleep(asked.lasts_s * US_PER_S)
         clean = await session.stop("test")
         tell.send({"clean": clean, "failures": failures, "alerts": alerts, "report": session.report(), **_books(session)})
     finally:
         await session.close()
+
+
+async def _tell_whole(session: Session, env: ScaledEnv, tell: Connection) -> None:
+    """Say once that the account was read, every outcome is known and every balance explained."""
+    state, born_us = session.state, env.now_us()
+
+    def is_open(order: Order) -> bool:
+        return bool(order.state == UNKNOWN or order.ending) and order.sent_us < born_us
+
+    while state.unexplained or any(is_open(o) for m in state.markets.values() for o in m.orders.live):
+        await env.sleep(US_PER_S // 10)
+    tell.send(env.now_us())
 
 
 def _books(session: Session) -> dict[str, Any]:
