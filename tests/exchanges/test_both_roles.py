@@ -276,7 +276,7 @@ def test_a_position_is_the_same_from_stream_and_read(market, lots):
     )
     figures = server_account.position_figures(held, market, 14_000, abs(lots))
     for kind in (None, "adjusted"):
-        data = server_stream.position_data(held, figures, kind, AT_US, AT_US)
+        data = server_stream.position_data(held, market, figures, kind, AT_US, AT_US)
         (told,) = BACKPACK.frame(server_stream.envelope("account.positionUpdate", data), MARKETS, TS_US)
         assert (told.symbol, told.lots) == (market.symbol, lots)
     raw = text([server_account.position_row(held, market, figures)])

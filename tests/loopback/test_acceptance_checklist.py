@@ -317,7 +317,7 @@ def test_8_positions_are_told_on_subscription_without_e(box, me):
     me.place(PERP, price="150.1", quantity="2")
     me.subscribe("account.positionUpdate")
     (snapshot,) = me.data("account.positionUpdate")
-    assert ("e" in snapshot, snapshot["q"], snapshot["l"], type(snapshot["i"])) == (False, "2", "0", int)
+    assert ("e" in snapshot, snapshot["q"], snapshot["l"], type(snapshot["i"])) == (False, "2.00", "0", int)
     assert all(isinstance(snapshot[name], str) for name in "qQnBbMfmpPl")
     me.place(PERP, "Ask", price="150", quantity="2", reduceOnly=True)
     assert me.data("account.positionUpdate")[-1]["e"] == "positionClosed"

@@ -186,8 +186,8 @@ def test_positions_are_told_on_subscription_without_e_and_then_by_event(client):
     client.place(PERP, "Ask", price="150", quantity="3")
     snapshot, adjusted, closed = client.data("account.positionUpdate")
     assert "e" not in snapshot
-    assert (snapshot["q"], snapshot["B"], snapshot["M"], type(snapshot["i"])) == ("2", "150.1", "150.05", int)
-    assert (adjusted["e"], adjusted["q"]) == ("positionAdjusted", "3")
+    assert (snapshot["q"], snapshot["B"], snapshot["M"], type(snapshot["i"])) == ("2.00", "150.1", "150.05", int)
+    assert (adjusted["e"], adjusted["q"]) == ("positionAdjusted", "3.00")
     assert (closed["e"], closed["q"]) == ("positionClosed", "0")
 
 

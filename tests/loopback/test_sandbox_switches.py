@@ -162,6 +162,23 @@ def test_a_range_of_too_many_candles_may_be_refused():
         assert box.public(f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={box.now_us // 10**6 - 90}")[0] == 200
 
 
+def test_a_range_that_ends_before_it_begins_is_empty_or_refused():
+    """As of a client that sends milliseconds where seconds are wanted."""
+    for refuses, status in ((False, 200), (True, 400)):
+        box, _ = with_switches(klines_refuses_backwards=refuses)
+        got, body = box.public(f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={box.now_us // 1_000}")
+        assert (got, body == []) == (status, not refuses)
+
+
+def test_the_rows_of_fee_tiers_may_have_other_keys():
+    box, _ = with_switches(fee_tier_keys="name:maker:taker:bp:volume")
+    ours = box.public("/wapi/v1/feeTiers")[1]["futures"][1]
+    assert ours == {"name": "Tier 2", "maker": "1.9", "taker": "4.5", "bp": "350", "volume": "500000"}
+    for bad in ("a:b:c:d", "a:a:b:c:d", "a:b:c:d:"):
+        with pytest.raises(ValueError, match="must be 5 different names"):
+            Switches(fee_tier_keys=bad)
+
+
 def test_a_book_without_a_limit_asked_for_has_so_many_levels():
     for levels in (5_000, 1_000):
         box, _ = with_switches(depth_levels=levels)

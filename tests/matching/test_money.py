@@ -54,10 +54,25 @@ def test_a_fee_that_is_no_whole_atom_is_rounded_up_against_the_payer(ppm, fee):
     from lemon_trader.core.instrument import instrument
 
     tiny = instrument("X_USDC_PERP", "X", "USDC", is_perp=True, tick="0.0001", lot="0.1", imf_ppm=1)
-    exchange = Exchange([tiny], Rules(perp_taker_ppm=ppm))
+    exchange = Exchange([tiny], Rules(perp_taker_ppm=ppm, perp_fee_step_atoms=1))
     exchange.open_account("ann", {"USDC": UNIT})
     exchange.set_outside("X_USDC_PERP", SELL, 10, 1, T)  # 10 ticks x 10^4 atoms = 10^5 atoms
     exchange.place("ann", limit("X_USDC_PERP", BUY, 1, 10), T)
+    assert exchange.accounts["ann"].fills[0].fee_atoms == fee
+    exchange.check_closed()
+
+
+@pytest.mark.parametrize(("ppm", "fee"), [(10, 1_000), (0, 0), (1_234, 1_000), (-9, 0), (-11, -1_000)])
+def test_a_perpetuals_fee_is_a_whole_number_of_steps(ppm, fee):
+    """At 10⁸ atoms' worth 10 ppm are exactly one step of 1,000 atoms; whatever is between two steps goes up to the next."""
+    from lemon_trader.core.instrument import instrument
+
+    tiny = instrument("X_USDC_PERP", "X", "USDC", is_perp=True, tick="0.0001", lot="0.1", imf_ppm=1)
+    exchange = Exchange([tiny], Rules(perp_taker_ppm=ppm))
+    exchange.open_account("ann", {"USDC": UNIT})
+    lots = 1_000 if ppm != 1_234 else 1
+    exchange.set_outside("X_USDC_PERP", SELL, 10, lots, T)
+    exchange.place("ann", limit("X_USDC_PERP", BUY, lots, 10), T)
     assert exchange.accounts["ann"].fills[0].fee_atoms == fee
     exchange.check_closed()
 

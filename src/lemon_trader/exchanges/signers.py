@@ -19,6 +19,7 @@ BASE64_PREFIX: Final = "base64:"
 _SEED_BYTES: Final = 32
 _PAIR_BYTES: Final = 64
 _SIGNATURE_BYTES: Final = 64
+_DIGEST_BYTES: Final = 32
 _HMAC_BYTES_MIN: Final = 16
 _INSTRUCTION: Final = re.compile(rb"(?:^|&)instruction=([^&]*)")
 _HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{128})")
@@ -150,6 +151,10 @@ class Ed25519Verifier:
             raise SecretError(f"API key {api_key[:60]!r} is not base64 of a 32-byte ED25519 public key (44 characters)")
         self.api_key = api_key
 
+    def reads(self, signature: str) -> bool:
+        """Whether the text can be a signature at all, whosoever's: base64 of 64 bytes."""
+        return _signature_bytes(signature, _SIGNATURE_BYTES) is not None
+
     def verify(self, text: bytes, signature: str) -> bool:
         """Whether `signature` (base64) is this key's for `text`; False for anything malformed."""
         raw = _signature_bytes(signature, _SIGNATURE_BYTES)
@@ -174,9 +179,13 @@ class HmacSha256Verifier(_Sealed):
         """Take the shared secret, written as the signer takes it. Raises SecretError."""
         self._seal(_shared_secret(secret), _name(api_key), ())
 
+    def reads(self, signature: str) -> bool:
+        """Whether the text can be a signature at all, whosoever's: base64 of 32 bytes."""
+        return _signature_bytes(signature, _DIGEST_BYTES) is not None
+
     def verify(self, text: bytes, signature: str) -> bool:
         """Whether `signature` (base64) is this secret's for `text`; False for anything malformed."""
-        raw = _signature_bytes(signature, 32)
+        raw = _signature_bytes(signature, _DIGEST_BYTES)
         return raw is not None and hmac.compare_digest(hmac.digest(self._key, text, "sha256"), raw)
 
 

@@ -4,8 +4,8 @@ Nothing is created: what an account gains, another account, the outside world, t
 loses, to the atom. On perpetuals a fill moves cash in the sense of `balance - entry cost`: that changes by price x quantity whether a
 position grows or shrinks, so its sum over everybody stays as constant as a spot balance's.
 
-Rounding: fees are exact ppm of atoms, rounded up against the payer; a reduction takes floor(cost x q / Q) out of a position's cost and the
-rest stays with what remains; funding is rounded down against whoever pays or receives it.
+Rounding: fees are ppm of atoms, rounded up against the payer, of perpetuals to whole steps; a reduction takes floor(cost x q / Q) out of
+a position's cost and the rest stays with what remains; funding is rounded down against whoever pays or receives it.
 """
 
 from collections.abc import Mapping
@@ -148,7 +148,7 @@ class Clearing:
         realised = 0
         moves: list[PositionChanged] = []
         if instrument.is_perp:
-            asset, fee = instrument.quote, _charge(quote, rate)
+            asset, fee = instrument.quote, _charge(quote, rate, self._rules.perp_fee_step_atoms)
             realised, cash = self._move_position(account, listing, order, ticks, lots, fee, at_us, moves)
             self.credit(account, asset, cash - fee)
         elif order.side == BUY:
@@ -345,9 +345,9 @@ class Clearing:
         return realised, cash
 
 
-def _charge(atoms: int, rate_ppm: int) -> int:
-    """The fee on `atoms`, rounded up: a fee is never too small, a rebate never too large."""
-    return -(-atoms * rate_ppm // PPM)
+def _charge(atoms: int, rate_ppm: int, step_atoms: int = 1) -> int:
+    """The fee on `atoms`, rounded up to a multiple of the step: a fee is never too small, a rebate never too large."""
+    return -(-atoms * rate_ppm // (PPM * step_atoms)) * step_atoms
 
 
 def _charge_position(position: Position, order: OrderState, fee: int, at_us: int) -> None:

@@ -67,6 +67,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         spot_maker_ppm .. perp_taker_ppm: fees, tier 1; negative = rebate. Rounded up to an atom against the payer.
+        perp_fee_step_atoms: fees of perpetuals are whole multiples of it, rounded up: the wire shows six decimals of USDC; 1 = to the atom.
         taker_delay_us: how long an order that would take waits before it meets the book; the venue's own is 100,000 (reference §5.4).
         client_id_rule: "live" refuses a client id that a live order carries; "forever" one that was ever used; "none" refuses nothing,
             and the newest live order is meant.
@@ -105,6 +106,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     spot_taker_ppm: int = 1_000
     perp_maker_ppm: int = 200
     perp_taker_ppm: int = 500
+    perp_fee_step_atoms: int = 1_000
     taker_delay_us: int = 0
     client_id_rule: str = "live"
     default_self_trade: SelfTrade = SelfTrade.REJECT_TAKER
@@ -160,7 +162,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
-        for name in ("funding_interval_us", "interest_interval_us", "liquidation_chunk_ppm"):
+        for name in ("funding_interval_us", "interest_interval_us", "liquidation_chunk_ppm", "perp_fee_step_atoms"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if self.liquidation_chunk_ppm > PPM:

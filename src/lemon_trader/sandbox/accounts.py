@@ -16,6 +16,9 @@ BALANCES: Final[Mapping[str, str]] = {"USDC": "10000", "SOL": "20", "BTC": "0.1"
 class Verifier(Protocol):
     """Who checks an account's signatures."""
 
+    def reads(self, signature: str) -> bool:
+        """Whether the text can be a signature at all."""
+
     def verify(self, text: bytes, signature: str) -> bool:
         """Whether the signature is the account's."""
 

@@ -30,6 +30,7 @@ from lemon_trader.exchanges.backpack.words import (
     JSON_TYPE,
     ORDER_PATH,
     ORDERS_PATH,
+    SAYS_BAD_SIGNATURE_HEADER,
     SUBSCRIBE,
     TEXT_TYPE,
     TOO_MANY_REQUESTS,
@@ -219,7 +220,10 @@ class SandboxApp:
         if account is None:
             raise Refusal(self.desk.switches.unauthorized_status, self.desk.switches.unauthorized_code, "Unknown API key")
         check_time(claim, (now_us // US_PER_MS, wall_us // US_PER_MS))
-        check_signature(claim, self.desk.verifiers[claim.api_key].verify, instruction, pairs, sent)
+        verifier = self.desk.verifiers[claim.api_key]
+        if not verifier.reads(claim.signature):
+            raise Refusal(400, INVALID_CLIENT_REQUEST, SAYS_BAD_SIGNATURE_HEADER)
+        check_signature(claim, verifier.verify, instruction, pairs, sent)
         if self.desk.switches.forbids_replay and instruction != SUBSCRIBE:
             self._forbid_replay(claim.signature, now_us)
         return account.name

@@ -25,6 +25,7 @@ from lemon_trader.sandbox.tiers import tier_of
 _FAR: Final = 1_000  # times the mark: no short's liquidation price is looked for beyond
 
 
+_TIER_FIELDS: Final = 5
 UPPER_SNAKE: Final = "upper_snake"
 REST: Final = "rest"
 
@@ -51,6 +52,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
         refuses_unknown_fields: whether an order's body may hold no field that the exchange does not know.
         klines_max / klines_newest_first: rows of one answer, and their order.
         klines_refuses_more: whether a range of more rows than that is refused instead of cut.
+        klines_refuses_backwards: whether a range that ends before it begins (milliseconds where seconds are wanted) is refused, not empty.
+        fee_tier_keys: what the five fields of a fee tier's row are called (name, maker, taker, stake, volume), with colons between.
         depth_levels: of a side, where no `limit` is asked for.
         funding_bound_bps: published bounds of an interval's funding rate.
         leverage_max: the highest leverage an account may ask for.
@@ -74,15 +77,20 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     klines_max: int = 1_000
     klines_newest_first: bool = False
     klines_refuses_more: bool = False
+    klines_refuses_backwards: bool = False
+    fee_tier_keys: str = "tier:makerFee:takerFee:stake:volume30d"
     depth_levels: int = 5_000
     heartbeat_us: int = 200_000
     funding_bound_bps: int = 150
     leverage_max: int = 50
 
     def __post_init__(self) -> None:
-        """Refuse a spelling that there is not. Raises ValueError."""
+        """Refuse a spelling that there is not, and keys that are not five. Raises ValueError."""
         if self.reason_spelling not in {UPPER_SNAKE, REST}:
             raise ValueError(f"reason_spelling is {self.reason_spelling!r}; it must be {UPPER_SNAKE} or {REST}")
+        keys = self.fee_tier_keys.split(":")
+        if len(set(keys)) != _TIER_FIELDS or not all(keys):
+            raise ValueError(f"fee_tier_keys is {self.fee_tier_keys!r}; it must be {_TIER_FIELDS} different names with colons between")
 
 
 class Desk:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from lemon_trader.core.instrument import NUMBER
 from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
 from lemon_trader.exchanges.backpack.server import Refusal, choice, required
-from lemon_trader.exchanges.backpack.server_lending import claim_row, pool_row
+from lemon_trader.exchanges.backpack.server_lending import claim_row, pool_row, pool_then_row
 from lemon_trader.exchanges.backpack.server_orders import atoms_of
 from lemon_trader.exchanges.backpack.server_public import ppm_text
 from lemon_trader.matching.lending import PoolThen
@@ -21,7 +21,7 @@ _SPANS: Final = {  # (how far back, how far apart)
 
 def pools(desk: Desk, call: Call) -> list[Json]:
     """Every pool with its rates."""
-    return [_pool(desk, asset, call.now_us) for asset in desk.exchange.rules.loans]
+    return [_pool_row(desk, asset, _pool(desk, asset, call.now_us)) for asset in desk.exchange.rules.loans]
 
 
 def history(desk: Desk, call: Call) -> list[Json]:
@@ -34,8 +34,7 @@ def history(desk: Desk, call: Call) -> list[Json]:
     for asset in desk.exchange.rules.loans:
         if wanted in {None, asset}:
             then = (row for row in desk.exchange.lending.past[asset] if row.at_us > call.now_us - span_us and not row.at_us % step_us)
-            rows += [_pool_row(desk, asset, row) for row in then]
-            rows.append(_pool(desk, asset, call.now_us))
+            rows += [_pool_then_row(row) for row in (*then, _pool(desk, asset, call.now_us))]
     return rows
 
 
@@ -89,13 +88,19 @@ def _bad(kind: str, reason: str) -> Refusal:
     )
 
 
-def _pool(desk: Desk, asset: str, now_us: int) -> Json:
+def _pool(desk: Desk, asset: str, now_us: int) -> PoolThen:
     lending = desk.exchange.lending
-    return _pool_row(desk, asset, PoolThen(*lending.pool(asset), *lending.rates_ppm(asset), now_us))
+    return PoolThen(*lending.pool(asset), *lending.rates_ppm(asset), now_us)
+
+
+def _pool_then_row(then: PoolThen) -> Json:
+    return pool_then_row(
+        lent_atoms=then.lent, borrowed_atoms=then.borrowed, borrow_ppm=then.borrow_ppm, lend_ppm=then.lend_ppm, at_us=then.at_us
+    )
 
 
 def _pool_row(desk: Desk, asset: str, then: PoolThen) -> Json:
-    """A pool as of some time; its price is always the present one."""
+    """A pool as it is."""
     loan = desk.exchange.rules.loans[asset]
     return pool_row(
         asset, price_atoms=desk.exchange.worth_atoms(asset, ATOMS_PER_UNIT), lent_atoms=then.lent, borrowed_atoms=then.borrowed,

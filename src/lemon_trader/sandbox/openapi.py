@@ -138,7 +138,7 @@ _ANSWERS: Final[dict[tuple[str, str], Schema | str]] = {
     ("GET", "/api/v1/openInterest"): listed("OpenInterest"),
     ("GET", "/api/v1/fundingRates"): listed("FundingRate"),
     ("GET", "/api/v1/borrowLend/markets"): listed("Pool"),
-    ("GET", "/api/v1/borrowLend/markets/history"): listed("Pool"),
+    ("GET", "/api/v1/borrowLend/markets/history"): listed("PoolThen"),
     ("GET", "/api/v1/borrowLend/apy"): reference("Yields"),
     ("GET", "/wapi/v1/feeTiers"): reference("FeeTiers"),
     ("GET", "/api/v1/account"): reference("Account"),

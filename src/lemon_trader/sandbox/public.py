@@ -55,7 +55,7 @@ def status(desk: Desk, call: Call) -> Json:
 
 
 def nothing(desk: Desk, call: Call) -> list[Json]:
-    """An empty list: this exchange has none of them (wallets, securities, prediction markets, vaults)."""
+    """An empty list: this exchange has none of them (wallets, securities, predictions, vaults, rules for some countries)."""
     del desk, call
     return []
 
@@ -123,7 +123,7 @@ def klines(desk: Desk, call: Call) -> list[Json]:
     start_s = whole(call.query, "startTime", 0)
     end_s = whole(call.query, "endTime", call.now_us // US_PER_S)
     price = choice(call.query, "priceType", "KlinePriceType", ("Last", "Index", "Mark"), "Last")
-    if end_s < start_s:
+    if end_s < start_s and desk.switches.klines_refuses_backwards:
         raise Refusal(400, INVALID_CLIENT_REQUEST, "Invalid range: endTime must not be before startTime")
     tape = desk.tapes[of.symbol]
     series = {"Last": tape.trades, "Index": tape.index, "Mark": tape.mark}[price or ""]
@@ -186,17 +186,18 @@ def funding_rates(desk: Desk, call: Call) -> list[Json]:
 
 
 def fee_tiers(desk: Desk, call: Call) -> Json:
-    """What accounts of every tier pay, basis points. The names of the rows' keys are not established."""
-    del desk, call
+    """What accounts of every tier pay, basis points. The names of the rows' keys are not established: a switch has others."""
+    del call
+    keys = desk.switches.fee_tier_keys.split(":")
     return {
         kind: [
-            {
-                "tier": tier.name,
-                "makerFee": bps_text(tier.fees_ppm[at]),
-                "takerFee": bps_text(tier.fees_ppm[at + 1]),
-                "stake": str(tier.stake),
-                "volume30d": str(tier.volume),
-            }
+            dict(
+                zip(
+                    keys,
+                    (tier.name, bps_text(tier.fees_ppm[at]), bps_text(tier.fees_ppm[at + 1]), str(tier.stake), str(tier.volume)),
+                    strict=True,
+                )
+            )
             for tier in TIERS
         ]
         for kind, at in (("spot", 0), ("futures", 2))

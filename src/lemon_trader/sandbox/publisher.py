@@ -163,7 +163,7 @@ class Publisher:
         if not self._anybody(POSITION_UPDATES, held.symbol, effect.account):
             return
         figures = self._desk.figures(effect.account, held)
-        data = position_data(held, figures, effect.kind, effect.at_us, now_us)
+        data = position_data(held, self._market(held.symbol), figures, effect.kind, effect.at_us, now_us)
         self._both(POSITION_UPDATES, held.symbol, data, now_us, effect.account)
 
     def _anybody(self, stream: str, symbol: str, account: str) -> bool:
@@ -214,7 +214,7 @@ class Publisher:
         for held in self._desk.exchange.accounts[account].positions.values():
             if held.lots and symbol in {"", held.symbol}:
                 figures = self._desk.figures(account, held)
-                session.tell(stream, position_data(held, figures, None, now_us, now_us))
+                session.tell(stream, position_data(held, self._market(held.symbol), figures, None, now_us, now_us))
 
     # ---- by the clock ----
 

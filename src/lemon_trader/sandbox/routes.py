@@ -63,6 +63,7 @@ _PUBLIC: Final[dict[str, Route]] = {
     "/api/v1/vaults": Route(public.nothing),
     "/api/v1/vaults/history": Route(public.nothing),
     "/wapi/v1/feeTiers": Route(public.fee_tiers),
+    "/wapi/v1/country/permissions": Route(public.nothing),
 }
 
 _PRIVATE: Final[dict[tuple[str, str], Handler]] = {

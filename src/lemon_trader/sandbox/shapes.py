@@ -56,6 +56,7 @@ SHAPES: Final[dict[str, str]] = {
     "Pool": """symbol:s state:s assetMarkPrice:d borrowInterestRate:d lendInterestRate:d borrowedQuantity:d lentQuantity:d utilization:d
         optimalUtilization:d maxUtilization:d openBorrowLendLimit:d fee:d stepSize:d throttleUtilizationThreshold:d
         throttleUtilizationBound:d throttleUpdateFraction:d timestamp:t""",
+    "PoolThen": "borrowInterestRate:d borrowedQuantity:d lendInterestRate:d lentQuantity:d timestamp:t utilization:d",
     "Yields": "borrowLend:[@Yield] staking:[@Yield]",
     "Yield": "symbol:s borrowRate:d lendRate:d",
     "FeeTiers": "spot:[@FeeTier] futures:[@FeeTier]",

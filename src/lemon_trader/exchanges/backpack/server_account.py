@@ -130,10 +130,10 @@ def trigger_quantity_text(order: Order, market: Instrument) -> str | None:
 
 
 class PositionFigures(msgspec.Struct, frozen=True, gc=False):
-    """What is derived of a position at a mark price, as text, for REST and stream alike."""
+    """What is derived of a position at a mark price, as text, for REST and stream alike. Quantities are lots: only the stream pads them."""
 
-    quantity: str
-    exposure_quantity: str
+    lots: int
+    exposure_lots: int
     exposure_notional: str
     entry_price: str
     break_even_price: str
@@ -163,8 +163,8 @@ def position_figures(
     imf, mmf = fractions_ppb or (market.imf_ppm * 1_000, market.mmf_ppm * 1_000)
     spent = held.cost_atoms + held.fee_atoms - held.realised_atoms - held.funding_atoms
     return PositionFigures(
-        quantity=market.qty_text(held.lots),
-        exposure_quantity=market.qty_text(exposure_lots),
+        lots=held.lots,
+        exposure_lots=exposure_lots,
         exposure_notional=atoms_text(market.notional_atoms(mark_ticks, exposure_lots)),
         entry_price=_unit_price(held.cost_atoms, held.lots, market),
         break_even_price=_unit_price(spent, held.lots, market),
@@ -211,8 +211,8 @@ def position_row(held: Held, market: Instrument, figures: PositionFigures, liqui
         "mmfFunction": margin_function(market.mmf_ppm, figures.factors_ppb[1]),
         "netCost": figures.cost,
         "netExposureNotional": figures.exposure_notional,
-        "netExposureQuantity": figures.exposure_quantity,
-        "netQuantity": figures.quantity,
+        "netExposureQuantity": market.qty_text(figures.exposure_lots),
+        "netQuantity": market.qty_text(figures.lots),
         "pnlRealized": figures.realised,
         "pnlUnrealized": figures.unrealised,
         "positionId": str(held.position_id),

@@ -40,6 +40,18 @@ def pool_row(
     }
 
 
+def pool_then_row(*, lent_atoms: int, borrowed_atoms: int, borrow_ppm: int, lend_ppm: int, at_us: int) -> Json:
+    """One row of `/borrowLend/markets/history`: which pool it is of stands only in the question."""
+    return {
+        "borrowInterestRate": ppm_text(borrow_ppm),
+        "borrowedQuantity": atoms_text(borrowed_atoms),
+        "lendInterestRate": ppm_text(lend_ppm),
+        "lentQuantity": atoms_text(lent_atoms),
+        "timestamp": iso_of_us(at_us),
+        "utilization": atoms_text(borrowed_atoms * ATOMS_PER_UNIT // lent_atoms if lent_atoms else 0),
+    }
+
+
 def claim_row(number: int, asset: str, *, net_atoms: int, price_atoms: int, interest_atoms: int, imf_ppm: int, mmf_ppm: int) -> Json:
     """One row of `/borrowLend/positions`: a claim (net above 0) or a debt."""
     return {

@@ -234,8 +234,8 @@ def order_data(order: Order, market: Instrument, kind: str, at_us: int, sent_us:
         data["P"] = market.price_padded(order.trigger_ticks)
         data["B"] = order.trigger_by
         data["Y"] = trigger_quantity_text(order, market)
-    elif order.order_type == LIMIT:
-        data["Q"] = atoms_text(market.notional_atoms(order.ticks, order.lots))
+    if order.order_type == LIMIT:
+        data["Q"] = atoms_text(market.notional_atoms(order.ticks, order.lots))  # captured as "0" on a pending trigger, which has no lots
     elif order.quote_atoms:
         data["Q"] = atoms_text(order.quote_atoms)
     if order.attached is not None:
@@ -256,12 +256,13 @@ def order_data(order: Order, market: Instrument, kind: str, at_us: int, sent_us:
     return data
 
 
-def position_data(held: Held, figures: PositionFigures, kind: str | None, at_us: int, sent_us: int) -> dict[str, Any]:
+def position_data(held: Held, market: Instrument, figures: PositionFigures, kind: str | None, at_us: int, sent_us: int) -> dict[str, Any]:
     """A position event; `kind` is a key of `POSITION_EVENTS`, or None for the snapshot after a subscription, which carries no `e`."""
     data: dict[str, Any] = {
-        "E": sent_us, "T": at_us, "s": held.symbol, "i": held.position_id, "q": figures.quantity, "Q": figures.exposure_quantity,
-        "n": figures.exposure_notional, "B": figures.entry_price, "b": figures.break_even_price, "M": figures.mark_price,
-        "f": figures.imf, "m": figures.mmf, "p": figures.realised, "P": figures.unrealised, "l": "0",
+        "E": sent_us, "T": at_us, "s": held.symbol, "i": held.position_id, "l": "0",
+        "q": _qty(figures.lots, market), "Q": _qty(figures.exposure_lots, market), "n": figures.exposure_notional,
+        "B": figures.entry_price, "b": figures.break_even_price, "M": figures.mark_price, "f": figures.imf, "m": figures.mmf,
+        "p": figures.realised, "P": figures.unrealised,
     }  # fmt: skip
     if kind is not None:
         data["e"] = POSITION_EVENTS[kind]
