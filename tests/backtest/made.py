@@ -25,7 +25,7 @@ def rows(kind: Any, values: Sequence[Sequence[int]]) -> Any:
 
 
 def fill(at_s: int, role: str, side: str, ticks: int, lots: int, **more: int) -> dict[str, int]:
-    """One fill, `at_s` after the start; `fee`, `base_fee` in atoms, `maker`, `mid`, `slot`, `generation`."""
+    """One fill, `at_s` after the start; `fee`, `base_fee` in atoms, `maker`, `mid_half`, `slot`, `generation`."""
     return {
         "at_us": START + at_s * SECOND,
         "role": ROLES[role],
@@ -81,7 +81,7 @@ def result(
             )
             worth = f["ticks"] * f["lots"] * grid.tick_lot_atoms
             key = (f["role"], f.get("slot", 0), f.get("generation", 0))
-            kept.append((at, f["side"], *key, f["ticks"], f["lots"], worth, fee, int(bool(base)), f.get("maker", 1), f.get("mid", 0)))
+            kept.append((at, f["side"], *key, f["ticks"], f["lots"], worth, fee, int(bool(base)), f.get("maker", 1), f.get("mid_half", 0)))
             price = f["ticks"]
         elif what == 1:
             ledger.fund(str(n), moves[n][2])

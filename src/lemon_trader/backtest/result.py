@@ -34,7 +34,7 @@ FILL: Final = _columns(
     "fee_atoms",  # paid > 0, earned < 0, atoms of base or quote
     "fee_is_base",  # 1 when the fee was taken in coins
     "is_maker",
-    "mid_ticks",  # at the fill, rounded down; 0 = not known
+    "mid_half_ticks",  # bid + ask just before the fill: twice the mid, so that no half tick is lost; 0 = not known
 )
 EQUITY: Final = _columns(
     "at_us",
@@ -43,7 +43,7 @@ EQUITY: Final = _columns(
     "cost_atoms",  # paid or received for it, >= 0
 )
 PRICE: Final = _columns("at_us", "open_ticks", "high_ticks", "low_ticks", "close_ticks")
-MID: Final = _columns("at_us", "mid_half_ticks")  # bid + ask: twice the mid, so that no half tick is lost
+MID: Final = _columns("at_us", "mid_half_ticks")
 ORDER: Final = _columns(
     "at_us",
     "what",  # PLACED or CANCELLED
