@@ -6,10 +6,13 @@ loses it with the last. Prices are kept in one sorted list per side, best at its
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from lemon_trader.matching.orders import OrderState
+
+# (lots before an account's order, lots behind it, lots that left) -> how many of those that left stood before it.
+Leaving = Callable[[int, int, int], int]
 
 
 class Level:
@@ -73,8 +76,11 @@ class Level:
         if not order.open_lots:
             self._forget(order)
 
-    def set_outside(self, lots: int) -> None:
-        """Make the anonymous quantity `lots`: more joins the back, less is taken from the back, account orders keep their places."""
+    def set_outside(self, lots: int, leaving: Leaving | None = None) -> None:
+        """Make the anonymous quantity `lots`: more joins the back, account orders keep their places.
+
+        Less is taken from the back; with `leaving` from where it says, seen from each account's order in turn.
+        """
         change = lots - self.outside
         self.lots += change
         self.outside = lots
@@ -87,17 +93,42 @@ class Level:
                 self._queue[last] = chunk + change
             else:
                 self._add_chunk(change)
-            return
-        for key in reversed([key for key in self._queue if key < 0]):
+        elif leaving is None:
+            self._take_back(-change, [key for key in self._queue if key < 0])
+        else:
+            self._take_by(-change, lots - change, leaving)
+
+    def _take_by(self, lots: int, outside: int, leaving: Leaving) -> None:
+        """Take `lots` of `outside` anonymous ones away; before each account's order what `leaving` says, the rest behind the last."""
+        assert self._queue is not None
+        behind = outside
+        parts: list[list[int]] = [[]]  # keys of anonymous lots between the accounts' orders
+        for key in self._queue:
+            if key < 0:
+                parts[-1].append(key)
+            else:
+                parts.append([])
+        for keys in parts[:-1]:
+            ahead = sum(chunk for key in keys if isinstance(chunk := self._queue[key], int))
+            behind -= ahead
+            gone = leaving(ahead, behind, lots)
+            self._take_back(gone, keys)
+            lots -= gone
+        self._take_back(lots, parts[-1])
+
+    def _take_back(self, lots: int, keys: list[int]) -> None:
+        """Take `lots` away from these anonymous parts of the queue, from the last one on."""
+        assert self._queue is not None
+        for key in reversed(keys):
+            if not lots:
+                return
             chunk = self._queue[key]
             assert isinstance(chunk, int)
-            if chunk > -change:
-                self._queue[key] = chunk + change
+            if chunk > lots:
+                self._queue[key] = chunk - lots
                 return
-            change += chunk
+            lots -= chunk
             del self._queue[key]
-            if not change:
-                return
 
     def refine(self, ticks_by: int, lots_by: int) -> None:
         """Express the level in a finer grid; its orders are expressed already."""
@@ -139,10 +170,11 @@ class Level:
 class Side:
     """All levels of one side; iterates best first. `side` is BUY for bids, SELL for asks."""
 
-    __slots__ = ("_keys", "_levels", "changed", "side")
+    __slots__ = ("_keys", "_leaving", "_levels", "changed", "side")
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, leaving: Leaving | None = None) -> None:
         self.side = side
+        self._leaving = leaving
         self._levels: dict[int, Level] = {}
         self._keys: list[int] = []  # side x ticks, ascending, so that the best is last on both sides
         self.changed: dict[int, None] = {}  # ticks whose total has changed since the last publication
@@ -192,7 +224,7 @@ class Side:
             level = self._ensure(ticks)
         elif level.outside == lots:
             return
-        level.set_outside(lots)
+        level.set_outside(lots, self._leaving)
         self.touched(level)
 
     def drop_outside(self, limit_ticks: int) -> None:

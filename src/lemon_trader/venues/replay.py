@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 from lemon_trader.core.commands import Command
 from lemon_trader.core.events import (
-    AccountRead,
     BookDelta,
     BookSnapshot,
     BookState,
