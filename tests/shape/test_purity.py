@@ -47,6 +47,7 @@ FILES = {
     "sandbox/page": "reads its own page",
     "database/db": "SQLite keeps its own file",
     "database/records": "SQLite keeps its own file",
+    "database/history": "market data in files that Arrow writes and reads; they are no part of a life, so no simulation tears them",
 }
 FILE_CALLS = {"read_text", "read_bytes", "write_text", "write_bytes", "unlink", "mkdir", "rename", "rmdir"}
 
