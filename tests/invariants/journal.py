@@ -12,6 +12,10 @@ import msgspec
 HEAD = 20
 ACTIVE, REDUCING, HALTED = 0, 1, 2
 LIMITS = frozenset({"DAILY_LOSS", "DRAWDOWN"})
+WATCHDOG = "WATCHDOG"
+# Doors that need no login: what lies in the folder that only its owner can write, and a signal, which only its owner can send.
+FILES = {"KILL": ("file", "kill"), "SIGUSR1": ("signal", "kill")}
+LATCH = "watchdog.json"
 EXIT, STOP = 2, 3
 
 
@@ -124,21 +128,34 @@ class WriteAhead:
 
 
 class Authority:
-    """I14: nothing changes what the program may do but a command that was given, or one of its own limits, and the journal says which."""
+    """I14: nothing changes what the program may do but a command that was given, or one of its own limits, and the journal says which.
+
+    Attributes:
+        given: action -> how often somebody gave it at a door that asks who he is.
+        laid: `KILL`, `watchdog.json` or `SIGUSR1` -> how often somebody put that file there, or sent that signal.
+    """
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self.given: Counter[str] = Counter()  # action -> how often somebody gave it
+        self.given: Counter[str] = Counter()
+        self.laid: Counter[str] = Counter()
         self.found: list[str] = []
 
     def check(self, shown: str | None = None) -> None:
         """Compare the journal's commands with those that were given, and what is shown now with what they make of it."""
-        mode, said = ACTIVE, Counter[str]()
+        mode, said, read = ACTIVE, Counter[str](), Counter[str]()
         for _, row in self._chain.entries:
             match row["type"]:
                 case "UserCommand":
-                    action = row["action"]
-                    said[action] += 1
+                    action, door = row["action"], row.get("origin", "")
+                    for file, (opens, speaks) in FILES.items():
+                        if door == opens:
+                            read[file] += 1
+                            if action != speaks:
+                                self.found.append(f"I14: {action} came by {door}, which says {speaks} and nothing else")
+                            break
+                    else:
+                        said[action] += 1
                     if action in {"kill", "flatten"}:
                         mode = HALTED
                     elif action == "resume":
@@ -147,13 +164,18 @@ class Authority:
                         mode = REDUCING
                 case "Latched":
                     mode = row["mode"]
-                    if row["reason"] not in LIMITS:
+                    if row["reason"] == WATCHDOG:
+                        read[LATCH] += 1
+                    elif row["reason"] not in LIMITS:
                         self.found.append(f"I14: latched for {row['reason']}, which is no limit")
+                    if mode != HALTED:
+                        self.found.append(f"I14: a latch for {row['reason']} that halts nothing")
                 case "Started" if mode == REDUCING:
                     mode = ACTIVE
-        self.found += [
-            f"I14: {n} times {what} in the journal, given {self.given[what]} times" for what, n in said.items() if n > self.given[what]
-        ]
+        for what, counted, there in ((said, self.given, "given"), (read, self.laid, "laid down")):
+            self.found += [
+                f"I14: {n} times {name} in the journal, {there} {counted[name]} times" for name, n in what.items() if n > counted[name]
+            ]
         names = ("ACTIVE", "REDUCING", "HALTED")
         if shown is not None and shown != names[mode]:
             self.found.append(f"I14: it is {shown}, and by its commands it must be {names[mode]}")

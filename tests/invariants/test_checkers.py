@@ -121,6 +121,48 @@ def test_a_command_that_nobody_gave():
     assert checker.found, "a kill that is not shown"
 
 
+def by(door, action="kill"):
+    return {"type": "UserCommand", "action": action, "symbol": "", "origin": door}
+
+
+def latch(reason, mode=2):
+    return {"type": "Latched", "reason": reason, "mode": mode}
+
+
+@pytest.mark.parametrize(
+    ("says", "rows", "laid", "is_wrong"),
+    [
+        ("a limit of its own", [latch("DAILY_LOSS")], {}, False),
+        ("a reason that nobody knows", [latch("MOOD")], {}, True),
+        ("a latch that halts nothing", [latch("DRAWDOWN", 0)], {}, True),
+        ("the watchdog's file", [latch("WATCHDOG")], {"watchdog.json": 1}, False),
+        ("a watchdog that left no file", [latch("WATCHDOG")], {}, True),
+        ("one file that is read twice", [latch("WATCHDOG"), latch("WATCHDOG")], {"watchdog.json": 1}, True),
+        ("a file named KILL", [by("file")], {"KILL": 1}, False),
+        ("a file that nobody put there", [by("file")], {}, True),
+        ("a signal", [by("signal")], {"SIGUSR1": 1}, False),
+        ("a signal that nobody sent", [by("signal")], {"KILL": 1}, True),
+        ("a file that resumes", [by("file"), by("file", "resume")], {"KILL": 2}, True),
+        ("a signal that sells", [by("signal", "flatten")], {"SIGUSR1": 1}, True),
+    ],
+)
+def test_what_halts_without_a_login(says, rows, laid, is_wrong):
+    checker = Authority(read(*[[row] for row in rows]))
+    checker.laid.update(laid)
+    checker.check()
+    assert bool(checker.found) == is_wrong, (says, checker.found)
+
+
+@pytest.mark.parametrize("row", [latch("WATCHDOG"), by("file"), by("signal")])
+def test_a_halt_that_is_not_shown(row):
+    checker = Authority(read([row]))
+    checker.laid.update({"watchdog.json": 1, "KILL": 1, "SIGUSR1": 1})
+    checker.check("HALTED")
+    assert not checker.found
+    checker.check("ACTIVE")
+    assert checker.found
+
+
 def test_an_anchor_that_is_set_twice():
     anchor = [{"type": "Anchor", "name": "day", "day": 0, "ts_us": 5}]
     resume = [{"type": "UserCommand", "action": "resume", "symbol": ""}]

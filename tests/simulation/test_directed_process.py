@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
-from tests.simulation.directed import MAKER, PERP, SPOT, S, Stage, play
+from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, S, Stage, has_trigger, play
+from tests.simulation.watch import STORE
 
-from lemon_trader.core.units import PROVEN_ABSENT, UNKNOWN
+from lemon_trader.core.units import BUY, HALTED, PROVEN_ABSENT, UNKNOWN
+from lemon_trader.engine.watchdog import KILL_FILE, LATCH_FILE
 from lemon_trader.sandbox.faults import Kind
 
 
@@ -30,3 +32,28 @@ def test_F53_lives_that_never_come_to_decide_prove_an_unknown_order_absent_all_t
         assert s.order(lost).state == PROVEN_ABSENT
 
     play(script, MAKER, symbol)
+
+
+def opening(s: Stage) -> list:
+    """What rests at the exchange under our ids and can open something."""
+    return [o for o in s.live if not o.is_trigger and not o.reduce_only and (o.side == BUY or s.symbol == PERP)]
+
+
+@pytest.mark.parametrize("file", [KILL_FILE, LATCH_FILE])
+@pytest.mark.parametrize(("strategy", "symbol"), WORLDS)
+def test_F76_what_lies_in_the_folder_halts_a_running_engine_and_its_next_life(file, strategy, symbol):
+    async def script(s: Stage):
+        await s.begin()
+        await (s.holding() if strategy == MARTINGALE else s.quoting())
+        s.life.watch.authority.laid[file] += 1
+        s.life.watch.quits.kill(s.life.loop.now_us)
+        s.life.disks[STORE].store().replace(file, b"")
+        await s.until(lambda: opening(s) == [], "what opens is cancelled", 3)
+        assert s.session.state.mode == HALTED
+        assert file not in s.life.disks[STORE].files, "taken, once it is journalled"
+        if (strategy, symbol) == (MARTINGALE, PERP):
+            assert has_trigger(s)
+        await s.again()
+        assert s.session.state.mode == HALTED
+
+    play(script, strategy, symbol)
