@@ -96,16 +96,10 @@ def curve_figures(at_us: Ints, equity: Ints, start_us: int, end_us: int) -> Curv
 
 
 def daily_gain(first: int, last: int, lasted_us: int) -> float | None:
-    """Geometric mean gain a day; None for less than a minute, where it would be a number about nothing. -1 when nothing is left."""
-    if lasted_us < MINUTE_US or first <= 0:
+    """Geometric mean gain a day; None for less than a day, of which it would be a wild guess. -1 when nothing is left."""
+    if lasted_us < DAY_US or first <= 0:
         return None
-    if last <= 0:
-        return -1.0
-    try:
-        gain = float((last / first) ** (DAY_US / lasted_us) - 1)
-    except OverflowError:
-        return None
-    return gain if isfinite(gain) else None
+    return float((last / first) ** (DAY_US / lasted_us) - 1) if last > 0 else -1.0
 
 
 def step_of(lasted_us: int) -> int:

@@ -82,7 +82,8 @@ def held_spans(result: Result, books: list[Booked]) -> Ints:
     closed = result.fills["at_us"][~is_held & before]
     if len(opened) > len(closed):
         closed = np.append(closed, result.end_us)
-    return (closed - opened).astype(np.int64)
+    spans: Ints = closed - opened
+    return spans
 
 
 def cycles(result: Result, books: list[Booked]) -> list[Cycle]:

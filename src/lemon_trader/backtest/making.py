@@ -1,7 +1,7 @@
 """Figures of making a market: what the spread brought, what prices did after a fill, and what holding cost.
 
-Gross profit is two parts: what fills were better than the mid at their moment (the spread captured), and the rest, which is what the mid then
-did to what was held. The second with its sign turned is the cost of inventory.
+Gross profit is two parts: what fills were better than the mid at their moment (the spread captured), and the rest, which is what the mid
+then did to what was held. The second with its sign turned is the cost of inventory.
 """
 
 from dataclasses import dataclass
