@@ -13,7 +13,7 @@ from lemon_trader.matching.limits import leaves_premium_band
 from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import cost_atoms, reducible_lots
-from lemon_trader.matching.orders import Attached, Code, NewOrder, OrderType, Reason, Refused, TimeInForce
+from lemon_trader.matching.orders import GTC, LIMIT, MARKET, Attached, Code, NewOrder, Reason, Refused
 from lemon_trader.matching.rules import Rules
 
 
@@ -27,7 +27,7 @@ def check_terms(new: NewOrder, account: Account, listing: Listing, rules: Rules,
     if new.side not in {BUY, SELL}:
         raise Refused(Code.INVALID_CLIENT_REQUEST, f"Invalid side {new.side}")
     _check_state(new, listing)
-    if new.post_only and (new.order_type is not OrderType.LIMIT or new.time_in_force is not TimeInForce.GTC):
+    if new.post_only and (new.order_type is not LIMIT or new.time_in_force is not GTC):
         raise Refused(Code.INVALID_ORDER, "Post only orders must be limit orders that are good till cancelled")
     if new.reduce_only and not listing.instrument.is_perp:
         raise Refused(Code.INVALID_ORDER, "Reduce only orders exist on futures markets only")
@@ -83,10 +83,8 @@ def check_means(
         Refused: INSUFFICIENT_FUNDS on spot, INSUFFICIENT_MARGIN on perpetuals and for debts, INSUFFICIENT_SUPPLY of a pool.
     """
     instrument = listing.instrument
-    if new.order_type is OrderType.LIMIT:
-        quote = instrument.notional_atoms(new.ticks, lots)
-    else:
-        quote = cost_atoms(listing, new.side, lots, limit_ticks)
+    is_limit = new.order_type is LIMIT
+    quote = instrument.notional_atoms(new.ticks, lots) if is_limit else cost_atoms(listing, new.side, lots, limit_ticks)
     if instrument.is_perp:
         if not new.reduce_only:
             price = new.ticks or limit_ticks
@@ -112,7 +110,7 @@ def _check_state(new: NewOrder, listing: Listing) -> None:
         raise Refused(Code.TRADING_PAUSED, f"Trading is paused on {new.symbol}: the order book is {state}")
     if state == "PostOnly" and not new.post_only and not new.trigger_ticks:
         raise Refused(Code.INVALID_ORDER, "The order book takes post only orders only", Reason.POST_ONLY_MODE)
-    if state == "LimitOnly" and new.order_type is OrderType.MARKET and not new.trigger_ticks:
+    if state == "LimitOnly" and new.order_type is MARKET and not new.trigger_ticks:
         raise Refused(Code.TRADING_PAUSED, f"Trading is paused on {new.symbol} for market orders: the order book is {state}")
 
 
@@ -130,11 +128,11 @@ def _check_quantity(new: NewOrder, listing: Listing) -> None:
         lots = new.trigger_lots
     else:
         lots = new.lots
-        if new.order_type is OrderType.MARKET and new.quote_atoms:
+        if new.order_type is MARKET and new.quote_atoms:
             if lots or new.quote_atoms < 0:
                 raise Refused(Code.INVALID_CLIENT_REQUEST, "Must specify one positive `quantity` or `quoteQuantity`, not both")
             return
-        if new.order_type is OrderType.MARKET and lots <= 0:
+        if new.order_type is MARKET and lots <= 0:
             text = "Market orders must specify a positive `quantity` or `quoteQuantity`"
             raise Refused(Code.INVALID_CLIENT_REQUEST, text, Reason.INVALID_QUANTITY)
     if lots % listing.lot_step:
@@ -148,7 +146,7 @@ def _check_quantity(new: NewOrder, listing: Listing) -> None:
 def _check_price(new: NewOrder, listing: Listing, rules: Rules) -> None:
     """A market order has no price; a limit price keeps to the market's bounds and bands. A trigger's bands are looked at when it fires."""
     instrument = listing.instrument
-    if new.order_type is OrderType.MARKET:
+    if new.order_type is MARKET:
         if new.ticks:
             raise Refused(Code.INVALID_CLIENT_REQUEST, "Market orders must not specify a `price`")
         return

@@ -195,11 +195,6 @@ class Side:
         """The level at this price, or None."""
         return self._levels.get(ticks)
 
-    def lots_at(self, ticks: int) -> int:
-        """Everything that rests at this price; 0 for an absent level."""
-        level = self._levels.get(ticks)
-        return level.lots if level else 0
-
     def is_reached(self, limit_ticks: int) -> bool:
         """True when a taker with this limit price meets the best level."""
         return bool(self._keys) and self._keys[-1] >= self.side * limit_ticks
@@ -263,6 +258,15 @@ class Side:
         for ticks, lots in moved.items():
             if ticks > 0:
                 self.set_outside(ticks, lots - lots % lot_step)
+
+    def take_changed(self) -> list[tuple[int, int, int]]:
+        """(side, ticks, lots) of each level whose total has changed since the last call."""
+        if not self.changed:
+            return []
+        levels, side = self._levels, self.side
+        found = [(side, ticks, levels[ticks].lots if ticks in levels else 0) for ticks in self.changed]
+        self.changed.clear()
+        return found
 
     def touched(self, level: Level) -> None:
         """Note that a level's total has changed, and drop it when nothing is left."""

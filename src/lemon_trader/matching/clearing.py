@@ -28,10 +28,11 @@ from lemon_trader.matching.effects import (
     Settled,
 )
 from lemon_trader.matching.listing import Listing
-from lemon_trader.matching.orders import Fill, OrderState, OrderType, Origin, Reason, Status
+from lemon_trader.matching.orders import FILLED, LIMIT, PARTIALLY_FILLED, USER, Fill, OrderState, Origin, Reason, Status
 from lemon_trader.matching.rules import Rules
 
 _PPB: Final = 1_000_000_000
+_FILL: Final = Change.FILLED
 REPAY: Final = 1  # bits of OrderState.auto
 LEND: Final = 2
 
@@ -98,8 +99,7 @@ class Clearing:
 
     def changed(self, order: OrderState, kind: Change, at_us: int, fill: Fill | None = None) -> None:
         """Say that an order changed."""
-        copied = order.__copy__()  # type: ignore[attr-defined]  # msgspec's stubs do not name it; `copy` would cost as much again
-        self._effects.append(OrderChanged(order.account, kind, copied, at_us, fill))
+        self._effects.append(OrderChanged(order.account, kind, order.copied(), at_us, fill))
 
     def hold(self, order: OrderState, instrument: Instrument, market_atoms: int = 0) -> None:
         """Lock (spot) or expose (perpetual) what the open rest of an order needs; `market_atoms` = quote of a waiting market BUY."""
@@ -111,7 +111,7 @@ class Clearing:
             return
         if order.side == BUY:
             asset = instrument.quote
-            atoms = instrument.notional_atoms(order.ticks, lots) if order.order_type is OrderType.LIMIT else market_atoms
+            atoms = instrument.notional_atoms(order.ticks, lots) if order.order_type is LIMIT else market_atoms
         else:
             asset, atoms = instrument.base, lots * instrument.lot_atoms
         if account.lock(order, asset, atoms):
@@ -135,20 +135,25 @@ class Clearing:
         if order.attached is not None:
             self.bracketed[order.order_id] = order
 
-    def fill(self, order: OrderState, listing: Listing, ticks: int, lots: int, trade_id: int, at_us: int, *, is_maker: bool) -> None:
-        """Settle one side of a trade for an account: order, lock, balances, fee, position, ledger rows, effects."""
+    def fill(
+        self, order: OrderState, listing: Listing, ticks: int, lots: int, quote: int, trade_id: int, at_us: int, *, is_maker: bool
+    ) -> None:
+        """Settle one side of a trade for an account: order, lock, balances, fee, position, ledger rows, effects.
+
+        `quote`: atoms of `lots` at `ticks`.
+        """
         instrument = listing.instrument
         account = self.accounts[order.account]
-        quote = instrument.notional_atoms(ticks, lots)
         order.executed_lots += lots
         order.executed_quote_atoms += quote
         order.updated_us = at_us
-        order.status = Status.FILLED if not order.open_lots else Status.PARTIALLY_FILLED
+        is_whole = order.executed_lots == order.lots
+        order.status = FILLED if is_whole else PARTIALLY_FILLED
         rate = self._fee_ppm(account, instrument, order, is_maker=is_maker)
         realised = 0
-        moves: list[PositionChanged] = []
+        moves: list[PositionChanged] | None = None
         if instrument.is_perp:
-            asset, fee = instrument.quote, _charge(quote, rate, self._rules.perp_fee_step_atoms)
+            asset, fee, moves = instrument.quote, _charge(quote, rate, self._rules.perp_fee_step_atoms), []
             realised, cash = self._move_position(account, listing, order, ticks, lots, fee, at_us, moves)
             self.credit(account, asset, cash - fee)
         elif order.side == BUY:
@@ -163,7 +168,7 @@ class Clearing:
         _move(self.fees, asset, fee)
         if order.auto:
             self.loan_wishes[account.name, asset] = order.auto
-        if order.order_type is OrderType.LIMIT:
+        if order.order_type is LIMIT:
             self.hold(order, instrument)
         row = Fill(
             account=account.name, symbol=order.symbol, order_id=order.order_id, client_id=order.client_id, trade_id=trade_id,
@@ -173,15 +178,16 @@ class Clearing:
         account.fills.append(row)
         if order.attached is not None:
             self.bracketed[order.order_id] = order
-        self.changed(order, Change.FILLED, at_us, row)
-        self._effects.extend(moves)
-        if not order.open_lots:
+        self.changed(order, _FILL, at_us, row)
+        if moves is not None:
+            self._effects.extend(moves)
+        if is_whole:
             account.end(order)
 
-    def fill_outside(self, listing: Listing, side: int, ticks: int, lots: int) -> None:
-        """Settle one side of a trade for the outside world, which pays no fee."""
+    def fill_outside(self, listing: Listing, side: int, lots: int, quote: int) -> None:
+        """Settle one side of a trade for the outside world, which pays no fee. `quote`: what the lots cost, atoms."""
         instrument = listing.instrument
-        _move(self.outside, instrument.quote, -side * instrument.notional_atoms(ticks, lots))
+        _move(self.outside, instrument.quote, -side * quote)
         if instrument.is_perp:
             listing.outside_lots += side * lots
         else:
@@ -280,12 +286,9 @@ class Clearing:
         self.stale[account.name, asset] = None
 
     def _fee_ppm(self, account: Account, instrument: Instrument, order: OrderState, *, is_maker: bool) -> int:
-        if order.origin is not Origin.USER:
+        if order.origin is not USER:
             return 0 if order.origin is Origin.ADL_AUTOCLOSE else self._rules.liquidation_fee_ppm
-        spot_maker, spot_taker, perp_maker, perp_taker = account.fees_ppm
-        if instrument.is_perp:
-            return perp_maker if is_maker else perp_taker
-        return spot_maker if is_maker else spot_taker
+        return account.fees_ppm[2 * instrument.is_perp + (not is_maker)]
 
     def _move_position(
         self, account: Account, listing: Listing, order: OrderState, ticks: int, lots: int, fee: int, at_us: int,
@@ -353,7 +356,7 @@ def _charge(atoms: int, rate_ppm: int, step_atoms: int = 1) -> int:
 def _charge_position(position: Position, order: OrderState, fee: int, at_us: int) -> None:
     position.fee_atoms += fee
     position.updated_us = at_us
-    if order.origin is not Origin.USER:
+    if order.origin is not USER:
         position.liquidation_fee_atoms += fee
 
 

@@ -18,16 +18,21 @@ from lemon_trader.matching.listing import Listing
 from lemon_trader.matching.margin import missing_atoms, spendable_atoms
 from lemon_trader.matching.matcher import Matcher, cost_atoms, lots_for_quote, market_bound, reducible_lots
 from lemon_trader.matching.orders import (
+    EXPIRED,
+    IOC,
+    LIMIT,
+    MARKET,
+    NEW,
+    REJECT_MAKER,
+    TRIGGER_PENDING,
+    USER,
     Code,
     NewOrder,
     OrderState,
-    OrderType,
     Origin,
     Reason,
     Refused,
-    SelfTrade,
     Status,
-    TimeInForce,
 )
 from lemon_trader.matching.rules import Rules
 
@@ -75,10 +80,10 @@ class Desk:
 
     def _reject(self, new: NewOrder, owner: Account, listing: Listing, now: int) -> None:
         """Let stream and history tell of a post-only order that is refused."""
-        order = self.order_of(new, owner, Status.NEW, now)
+        order = self.order_of(new, owner, NEW, now)
         owner.begin(order)
         self._clearing.changed(order, Change.ACCEPTED, now)
-        self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, Reason.POST_ONLY_TAKER)
+        self._clearing.end(order, EXPIRED, Change.EXPIRED, now, Reason.POST_ONLY_TAKER)
         self.act(listing)
 
     def close_out(self, owner: Account, listing: Listing, lots: int, now: int) -> None:
@@ -89,10 +94,10 @@ class Desk:
     def trade_for(self, owner: Account, listing: Listing, side: int, lots: int, origin: Origin, now: int) -> None:
         """Trade against the book in an account's name, at any price, reduce-only on perpetuals."""
         new = NewOrder(
-            symbol=listing.instrument.symbol, side=side, order_type=OrderType.MARKET, lots=lots,
-            reduce_only=listing.instrument.is_perp, time_in_force=TimeInForce.IOC, self_trade=SelfTrade.REJECT_MAKER,
+            symbol=listing.instrument.symbol, side=side, order_type=MARKET, lots=lots,
+            reduce_only=listing.instrument.is_perp, time_in_force=IOC, self_trade=REJECT_MAKER,
         )  # fmt: skip
-        order = self.order_of(new, owner, Status.NEW, now, origin)
+        order = self.order_of(new, owner, NEW, now, origin)
         owner.begin(order)
         self._clearing.changed(order, Change.ACCEPTED, now)
         self._matcher.meet(order, listing, now)
@@ -105,7 +110,7 @@ class Desk:
         if not is_child:  # a child that would take is entered and expires: nobody waits for an answer
             check_maker(new, listing)
         lots, limit_ticks = new.lots, new.ticks
-        if new.order_type is OrderType.MARKET:
+        if new.order_type is MARKET:
             limit_ticks, _ = market_bound(new, listing)
             if new.quote_atoms:
                 lots = lots_for_quote(listing, new.side, new.quote_atoms, limit_ticks)
@@ -119,20 +124,20 @@ class Desk:
         self, new: NewOrder, owner: Account, listing: Listing, quote_atoms: int, now: int, *, parent: OrderState | None = None
     ) -> OrderState:
         """Take an admitted order in: it meets the book now, or when its delay is over."""
-        order = self.order_of(new, owner, Status.NEW, now)
-        if order.order_type is OrderType.MARKET and not order.quote_atoms:
+        order = self.order_of(new, owner, NEW, now)
+        if order.order_type is MARKET and not order.quote_atoms:
             order.quote_atoms = quote_atoms
         if parent is not None:
             order.related_id, order.triggered_us = parent.order_id, now
         if (new.auto_lend_redeem or new.auto_borrow) and not listing.instrument.is_perp:
             self._bring(new, order, owner, listing, now)
         owner.begin(order)
-        would_take = order.order_type is OrderType.MARKET or listing.facing(order.side).is_reached(order.ticks)
-        if order.order_type is OrderType.LIMIT:
+        would_take = order.order_type is MARKET or listing.facing(order.side).is_reached(order.ticks)
+        if order.order_type is LIMIT:
             self._clearing.hold(order, listing.instrument)
         self._clearing.changed(order, Change.ACCEPTED, now)
         if order.post_only and would_take:
-            self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, Reason.POST_ONLY_TAKER)
+            self._clearing.end(order, EXPIRED, Change.EXPIRED, now, Reason.POST_ONLY_TAKER)
         elif would_take and self._rules.taker_delay_us:
             self._clearing.hold(order, listing.instrument, order.quote_atoms)
             due = now + self._rules.taker_delay_us
@@ -148,7 +153,7 @@ class Desk:
         if order.side == SELL:
             asset, needed = instrument.base, order.lots * instrument.lot_atoms
         else:
-            by_limit = order.order_type is OrderType.LIMIT
+            by_limit = order.order_type is LIMIT
             asset, needed = instrument.quote, instrument.notional_atoms(order.ticks, order.lots) if by_limit else order.quote_atoms
         missing = needed - owner.available(asset)
         if missing <= 0:
@@ -159,7 +164,7 @@ class Desk:
             self._lending.move(owner, asset, -redeemed - borrowed, now, by_itself=True)
 
     def _arm(self, new: NewOrder, owner: Account, listing: Listing, now: int) -> OrderState:
-        order = self.order_of(new, owner, Status.TRIGGER_PENDING, now)
+        order = self.order_of(new, owner, TRIGGER_PENDING, now)
         is_perp = listing.instrument.is_perp
         order.trigger_by = new.trigger_by or (self._rules.default_trigger_by_perp if is_perp else self._rules.default_trigger_by_spot)
         owner.begin(order)
@@ -169,7 +174,7 @@ class Desk:
 
     def fire(self, trigger: OrderState, listing: Listing, now: int) -> None:
         """Turn a trigger whose price has come into a child order, or fail it."""
-        if trigger.status is not Status.TRIGGER_PENDING:
+        if trigger.status is not TRIGGER_PENDING:
             return  # the other one of its pair fired on the same price
         assert trigger.trigger_by is not None
         listing.triggers[trigger.trigger_by].ended()
@@ -185,7 +190,7 @@ class Desk:
         self._clearing.end(trigger, Status.TRIGGERED, Change.TRIGGERED, now)
         self._enter(new, owner, listing, quote, now, parent=trigger)
         sibling = owner.live.get(trigger.sibling_id) if trigger.sibling_id is not None else None
-        if sibling is not None and sibling.status is Status.TRIGGER_PENDING:
+        if sibling is not None and sibling.status is TRIGGER_PENDING:
             self.withdraw(sibling, listing, Status.CANCELLED, Change.CANCELLED, None, now)
 
     def arm_attached(self, now: int) -> None:
@@ -211,7 +216,7 @@ class Desk:
             share = spendable_atoms(owner, self._listings, self._settlement, asset) * trigger.trigger_ppm // PPM
             if trigger.side == SELL:
                 lots = share // instrument.lot_atoms
-            elif trigger.order_type is OrderType.LIMIT:
+            elif trigger.order_type is LIMIT:
                 lots = share // instrument.notional_atoms(trigger.ticks, 1)
             else:
                 quote_atoms = share
@@ -227,7 +232,7 @@ class Desk:
             slippage_ticks=trigger.slippage_ticks, slippage_ppm=trigger.slippage_ppm,
         )  # fmt: skip
 
-    def order_of(self, new: NewOrder, owner: Account, status: Status, now: int, origin: Origin = Origin.USER) -> OrderState:
+    def order_of(self, new: NewOrder, owner: Account, status: Status, now: int, origin: Origin = USER) -> OrderState:
         """A new order's state; nobody knows of it yet."""
         return OrderState(
             order_id=self._matcher.draw_order_id(), account=owner.name, symbol=new.symbol, side=new.side, order_type=new.order_type,
@@ -258,9 +263,9 @@ class Desk:
         """Let a held order meet the book. One by quote gets its quantity only now, so its margin is looked at only now."""
         listing = self._listings[order.symbol]
         self.act(listing)
-        if not listing.is_matching or (listing.book_state == "LimitOnly" and order.order_type is OrderType.MARKET):
+        if not listing.is_matching or (listing.book_state == "LimitOnly" and order.order_type is MARKET):
             reason = Reason.POST_ONLY_MODE if listing.book_state == "PostOnly" else Reason.UNKNOWN
-            self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, reason)
+            self._clearing.end(order, EXPIRED, Change.EXPIRED, now, reason)
             return
         if listing.instrument.is_perp and not order.lots and not order.reduce_only:
             limit_ticks, _ = market_bound(order, listing)
@@ -268,6 +273,6 @@ class Desk:
             cost = cost_atoms(listing, order.side, lots, limit_ticks)
             owner, asset = self._clearing.accounts[order.account], listing.instrument.quote
             if missing_atoms(owner, self._listings, asset, listing, order.side, lots, limit_ticks, cost) > 0:
-                self._clearing.end(order, Status.EXPIRED, Change.EXPIRED, now, Reason.INSUFFICIENT_MARGIN)
+                self._clearing.end(order, EXPIRED, Change.EXPIRED, now, Reason.INSUFFICIENT_MARGIN)
                 return
         self._matcher.meet(order, listing, now)

@@ -130,7 +130,7 @@ class Exchange:
                 self._finish(now)
             raise
         self._finish(now)
-        return copy(order)
+        return order.copied()
 
     def cancel(self, account: str, symbol: str, now_us: int, *, order_id: int | None = None, client_id: int | None = None) -> OrderState:
         """Cancel one live order by exactly one of the ids.

@@ -10,7 +10,7 @@ from lemon_trader.matching.accounts import Account
 from lemon_trader.matching.book import Leaving, Side
 from lemon_trader.matching.effects import BookChanged, Effect, TouchChanged
 from lemon_trader.matching.filters import Regrid
-from lemon_trader.matching.orders import OrderState, TriggerBy
+from lemon_trader.matching.orders import BY_INDEX, BY_LAST, BY_MARK, OrderState, TriggerBy
 from lemon_trader.matching.rules import Rules, Terms
 from lemon_trader.matching.triggers import watched_prices
 
@@ -111,15 +111,15 @@ class Listing:
 
     def price_ticks(self, by: TriggerBy) -> int:
         """The price that a trigger watches; 0 while unknown."""
-        if by is TriggerBy.MARK:
+        if by is BY_MARK:
             return self.mark_ticks
-        return self.last_ticks if by is TriggerBy.LAST else self.index_ticks
+        return self.last_ticks if by is BY_LAST else self.index_ticks
 
     def printed(self, ticks: int) -> None:
         """A trade took place at this price."""
         self.last_ticks = ticks
-        if TriggerBy.LAST not in self._moved:
-            self._moved[TriggerBy.LAST] = None
+        if BY_LAST not in self._moved:
+            self._moved[BY_LAST] = None
             self._low_ticks = self._high_ticks = ticks
         elif ticks < self._low_ticks:
             self._low_ticks = ticks
@@ -130,9 +130,9 @@ class Listing:
         """Mark, index and funding rate are these now."""
         self.mark_ticks, self.index_ticks, self.funding_ppb = mark_ticks, index_ticks, funding_ppb
         if mark_ticks:
-            self._moved[TriggerBy.MARK] = None
+            self._moved[BY_MARK] = None
         if index_ticks:
-            self._moved[TriggerBy.INDEX] = None
+            self._moved[BY_INDEX] = None
 
     def armed(self, order: OrderState) -> None:
         """A trigger begins to watch its price."""
@@ -141,7 +141,7 @@ class Listing:
         self.triggers[order.trigger_by].add(order, price)
         if order.trigger_ticks == price:
             self._moved.setdefault(order.trigger_by)
-            if order.trigger_by is TriggerBy.LAST and not self._low_ticks:
+            if order.trigger_by is BY_LAST and not self._low_ticks:
                 self._low_ticks = self._high_ticks = price
 
     def due_triggers(self) -> Iterator[OrderState]:
@@ -150,7 +150,7 @@ class Listing:
             by = next(iter(self._moved))
             del self._moved[by]
             low = high = self.price_ticks(by)
-            if by is TriggerBy.LAST:  # a sweep may have printed on both sides of where it ended
+            if by is BY_LAST:  # a sweep may have printed on both sides of where it ended
                 low, high = self._low_ticks or low, self._high_ticks or high
                 self._low_ticks = self._high_ticks = 0
             yield from self.triggers[by].due(low, high)
@@ -168,11 +168,7 @@ class Listing:
         bids, asks = self.bids, self.asks
         if not bids.changed and not asks.changed:
             return
-        levels = tuple(
-            [(BUY, ticks, bids.lots_at(ticks)) for ticks in bids.changed] + [(SELL, ticks, asks.lots_at(ticks)) for ticks in asks.changed]
-        )
-        bids.changed.clear()
-        asks.changed.clear()
+        levels = (*bids.take_changed(), *asks.take_changed())
         self.update_id += 1
         symbol = self.instrument.symbol
         effects.append(BookChanged(symbol, self.update_id, self.update_id, levels, at_us))

@@ -9,7 +9,21 @@ from lemon_trader.matching.book import Level
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.effects import Change, Effect, Traded
 from lemon_trader.matching.listing import Listing
-from lemon_trader.matching.orders import NewOrder, OrderState, OrderType, Origin, Reason, SelfTrade, Status, TimeInForce
+from lemon_trader.matching.orders import (
+    EXPIRED,
+    FOK,
+    GTC,
+    IOC,
+    LIMIT,
+    MARKET,
+    REJECT_MAKER,
+    REJECT_TAKER,
+    TRIGGER_PENDING,
+    USER,
+    NewOrder,
+    OrderState,
+    Reason,
+)
 from lemon_trader.matching.rules import Rules
 
 
@@ -41,18 +55,18 @@ class Matcher:
     def meet(self, order: OrderState, listing: Listing, at_us: int) -> None:
         """Let a live order meet the book: it fills, rests or expires, by its kind."""
         limit_ticks, bound_reason = order.ticks, Reason.IMMEDIATE_OR_CANCEL
-        if order.order_type is OrderType.MARKET:
-            limit_ticks, bound_reason = market_bound(order, listing) if order.origin is Origin.USER else (0, Reason.PRICE_IMPACT)
+        if order.order_type is MARKET:
+            limit_ticks, bound_reason = market_bound(order, listing) if order.origin is USER else (0, Reason.PRICE_IMPACT)
             self._clearing.release(order, listing.instrument)  # what a fill may cost is looked at again with every trade
             if not order.lots:
                 order.lots = lots_for_quote(listing, order.side, order.quote_atoms, limit_ticks)
-            if order.lots < listing.instrument.min_lots and order.origin is Origin.USER:
+            if order.lots < listing.instrument.min_lots and order.origin is USER:
                 reason = Reason.INVALID_QUANTITY if len(listing.facing(order.side)) else Reason.INSUFFICIENT_LIQUIDITY
                 self._expire(order, at_us, reason)
                 return
         if order.reduce_only and not self._fit(order, at_us):
             return
-        if order.time_in_force is TimeInForce.FOK and not self._is_fillable(order, listing, limit_ticks):
+        if order.time_in_force is FOK and not self._is_fillable(order, listing, limit_ticks):
             self._expire(order, at_us, Reason.FILL_OR_KILL)
             return
         left, stop = self.sweep(listing, order.side, order.open_lots, limit_ticks, at_us, order)
@@ -60,9 +74,9 @@ class Matcher:
             return
         if stop is Reason.SELF_TRADE_PREVENTION or stop is Reason.INSUFFICIENT_FUNDS:
             self._expire(order, at_us, stop)
-        elif order.order_type is OrderType.MARKET:
+        elif order.order_type is MARKET:
             self._expire(order, at_us, bound_reason if stop is Reason.PRICE_IMPACT else Reason.INSUFFICIENT_LIQUIDITY)
-        elif order.time_in_force is not TimeInForce.GTC:
+        elif order.time_in_force is not GTC:
             self._expire(order, at_us, bound_reason)
         else:
             listing.resting(order.side).join(order)
@@ -91,10 +105,10 @@ class Matcher:
                 quantity = min(lots, head if isinstance(head, int) else head.open_lots)
             else:
                 if isinstance(head, OrderState) and head.account == order.account:
-                    if order.self_trade is not SelfTrade.REJECT_TAKER:
+                    if order.self_trade is not REJECT_TAKER:
                         facing.leave(head)
                         self._expire(head, at_us, Reason.SELF_TRADE_PREVENTION)
-                    if order.self_trade is not SelfTrade.REJECT_MAKER:
+                    if order.self_trade is not REJECT_MAKER:
                         return lots, Reason.SELF_TRADE_PREVENTION
                     continue
                 quantity = min(lots, head if isinstance(head, int) else head.open_lots, self._affordable(order, listing, level.ticks))
@@ -112,7 +126,7 @@ class Matcher:
 
     def withdraw(self, order: OrderState, listing: Listing) -> None:
         """Take a live order out of wherever it waits: book, trigger book or delay. Its end is the caller's to book."""
-        if order.status is Status.TRIGGER_PENDING:
+        if order.status is TRIGGER_PENDING:
             assert order.trigger_by is not None
             listing.triggers[order.trigger_by].ended()
         elif self.held.pop(order.order_id, None) is None:
@@ -141,6 +155,7 @@ class Matcher:
         at_us: int,
     ) -> None:  # fmt: skip
         ticks, clearing, symbol = level.ticks, self._clearing, listing.instrument.symbol
+        quote = listing.instrument.notional_atoms(ticks, lots)
         trade_id = listing.next_trade_id
         listing.next_trade_id += 1
         maker: OrderState | None = None
@@ -148,24 +163,24 @@ class Matcher:
             level.take_outside(lots)
             maker_id = self.draw_order_id()
             if order is not None:  # between two of the outside world nothing changes hands here
-                clearing.fill_outside(listing, -side, ticks, lots)
+                clearing.fill_outside(listing, -side, lots, quote)
         else:
             maker, maker_id = head, head.order_id
-            clearing.fill(maker, listing, ticks, lots, trade_id, at_us, is_maker=True)
+            clearing.fill(maker, listing, ticks, lots, quote, trade_id, at_us, is_maker=True)
             level.filled(maker, lots)
         listing.facing(side).touched(level)
         if order is not None:
-            clearing.fill(order, listing, ticks, lots, trade_id, at_us, is_maker=False)
+            clearing.fill(order, listing, ticks, lots, quote, trade_id, at_us, is_maker=False)
         elif maker is not None:
-            clearing.fill_outside(listing, side, ticks, lots)
+            clearing.fill_outside(listing, side, lots, quote)
         taker_name, maker_name = order.account if order else None, maker.account if maker else None
         is_buy = side == BUY
         self._effects.append(
             Traded(
-                symbol, trade_id, ticks, lots, listing.instrument.notional_atoms(ticks, lots), not is_buy,
+                symbol, trade_id, ticks, lots, quote, not is_buy,
                 taker_id if is_buy else maker_id, maker_id if is_buy else taker_id,
                 taker_name if is_buy else maker_name, maker_name if is_buy else taker_name,
-                order.origin if order else Origin.USER, at_us,
+                order.origin if order else USER, at_us,
             )
         )  # fmt: skip
         listing.printed(ticks)
@@ -176,7 +191,7 @@ class Matcher:
     def _affordable(self, order: OrderState, listing: Listing, ticks: int) -> int:
         """How many lots a spot market order can pay for; limit orders have their lock, perpetuals their margin."""
         instrument = listing.instrument
-        if order.order_type is OrderType.LIMIT or instrument.is_perp:
+        if order.order_type is LIMIT or instrument.is_perp:
             return order.open_lots
         account = self._clearing.accounts[order.account]
         if order.side == SELL:
@@ -188,7 +203,7 @@ class Matcher:
         accounts, symbol = self._clearing.accounts, order.symbol
         left = order.open_lots
         budget: int | None = None
-        if order.order_type is OrderType.MARKET and order.side == BUY and not listing.instrument.is_perp:
+        if order.order_type is MARKET and order.side == BUY and not listing.instrument.is_perp:
             budget = accounts[order.account].available(listing.instrument.quote)
         taken: dict[str, int] = {}
         for level in listing.facing(order.side):
@@ -198,7 +213,7 @@ class Matcher:
                 lots = entry if isinstance(entry, int) else entry.open_lots
                 if isinstance(entry, OrderState):
                     if entry.account == order.account:
-                        if order.self_trade is SelfTrade.REJECT_MAKER:
+                        if order.self_trade is REJECT_MAKER:
                             continue
                         return False
                     before = taken.get(entry.account, 0)
@@ -231,8 +246,8 @@ class Matcher:
         self._clearing.changed(order, Change.MODIFIED, at_us)
 
     def _expire(self, order: OrderState, at_us: int, reason: Reason) -> None:
-        was_partial = order.executed_lots and (order.order_type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC)
-        status = self._rules.partial_market_status if was_partial else Status.EXPIRED
+        was_partial = order.executed_lots and (order.order_type is MARKET or order.time_in_force is IOC)
+        status = self._rules.partial_market_status if was_partial else EXPIRED
         self._clearing.end(order, status, Change.EXPIRED, at_us, reason)
 
 

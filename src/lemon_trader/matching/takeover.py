@@ -83,7 +83,7 @@ class TakeOver:
         """Let the outside world take the other side of `lots` (signed: what the account trades)."""
         side = BUY if lots > 0 else SELL
         self._fill(account, listing, side, ticks, abs(lots), origin, now)
-        self._clearing.fill_outside(listing, -side, ticks, abs(lots))
+        self._clearing.fill_outside(listing, -side, abs(lots), listing.instrument.notional_atoms(ticks, abs(lots)))
         self._effects.append(Liquidated(listing.instrument.symbol, side, ticks, abs(lots), origin, now))
 
     def _fill(self, account: Account, listing: Listing, side: int, ticks: int, lots: int, origin: Origin, now: int) -> None:
@@ -94,6 +94,7 @@ class TakeOver:
         order = self._desk.order_of(new, account, Status.NEW, now, origin)
         account.begin(order)
         self._clearing.changed(order, Change.ACCEPTED, now)
-        self._clearing.fill(order, listing, ticks, lots, 0, now, is_maker=False)
+        quote = listing.instrument.notional_atoms(ticks, lots)
+        self._clearing.fill(order, listing, ticks, lots, quote, 0, now, is_maker=False)
         self._matcher.fit_reducing(account, listing, now)
         self._desk.act(listing)

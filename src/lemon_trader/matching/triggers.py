@@ -8,7 +8,7 @@ fires at once. Where the price is not known yet, the first statement of it count
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from lemon_trader.matching.orders import OrderState, Status, TriggerBy
+from lemon_trader.matching.orders import TRIGGER_PENDING, OrderState, TriggerBy
 
 _SLACK: Final = 64  # ended triggers a heap may carry before it is rebuilt
 
@@ -36,8 +36,8 @@ class TriggerBook:
         else:
             heappush(self._falling, (-order.trigger_ticks, order.order_id, order))
         if len(self._rising) + len(self._falling) > 2 * self._live + _SLACK:
-            self._rising = [entry for entry in self._rising if entry[2].status is Status.TRIGGER_PENDING]
-            self._falling = [entry for entry in self._falling if entry[2].status is Status.TRIGGER_PENDING]
+            self._rising = [entry for entry in self._rising if entry[2].status is TRIGGER_PENDING]
+            self._falling = [entry for entry in self._falling if entry[2].status is TRIGGER_PENDING]
             heapify(self._rising)
             heapify(self._falling)
 
@@ -52,18 +52,20 @@ class TriggerBook:
 
     def due(self, low_ticks: int, high_ticks: int) -> list[OrderState]:
         """Take out the triggers that fire on a price that has moved between `low_ticks` and `high_ticks`, oldest order first."""
+        if not self._live:
+            return []
         fired: list[OrderState] = []
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for order in waiting:
-                if order.status is Status.TRIGGER_PENDING:
+                if order.status is TRIGGER_PENDING:
                     self._live -= 1
                     self.add(order, high_ticks)
         while self._rising and self._rising[0][0] <= high_ticks:
             fired.append(heappop(self._rising)[2])
         while self._falling and -self._falling[0][0] >= low_ticks:
             fired.append(heappop(self._falling)[2])
-        fired = [order for order in fired if order.status is Status.TRIGGER_PENDING]
+        fired = [order for order in fired if order.status is TRIGGER_PENDING]
         fired.sort(key=_age)
         return fired
 
