@@ -46,11 +46,11 @@ class Surface:
     unit: str = ""
 
 
-def equity_chart(results: Sequence[Result], title: str) -> str:
-    """Equity of each run in quote, buying and holding beside."""
+def equity_chart(results: Sequence[Result], title: str, *, hold: bool = False) -> str:
+    """Equity of each run in quote; with buying and holding beside, whose swings may leave the runs flat."""
     first = results[0]
-    at_us, hold = hold_equity(first)
-    curves = [("hold", at_us, hold), *((f"own{n}", r.equity["at_us"], r.equity["equity_atoms"]) for n, r in enumerate(results))]
+    curves = [("hold", *hold_equity(first))] if hold else []
+    curves += [(f"own{n}", r.equity["at_us"], r.equity["equity_atoms"]) for n, r in enumerate(results)]
     low = min(int(values.min()) for _, _, values in curves) / ATOMS_PER_UNIT
     high = max(int(values.max()) for _, _, values in curves) / ATOMS_PER_UNIT
     chart = time_chart(title, (first.start_us, first.end_us), (low, high), height=280)
@@ -113,7 +113,7 @@ def layer_chart(result: Result, judged: Metrics, title: str) -> str:
     """Which layers were filled when: the darker, the more."""
     f = result.fills[result.fills["role"] == LAYER]
     rows = len(judged.layer_counts)
-    chart = time_chart(title, (result.start_us, result.end_us), (0, rows), height=60 + 18 * rows)
+    chart = time_chart(title, (result.start_us, result.end_us), (0, rows), height=60 + 18 * rows, rows=rows)
     edges = np.linspace(result.start_us, result.end_us, HEAT_COLUMNS + 1)
     counts, _, _ = np.histogram2d(f["at_us"], f["slot"], bins=[edges, np.arange(rows + 1)])
     most = max(1.0, float(counts.max()))

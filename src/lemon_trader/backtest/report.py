@@ -21,7 +21,7 @@ from lemon_trader.backtest.metrics import PCT, Metrics
 from lemon_trader.backtest.months import months
 from lemon_trader.backtest.page_style import STYLE
 from lemon_trader.backtest.result import Result
-from lemon_trader.backtest.tables import Line, cycle_cells, in_unit, moment, sections
+from lemon_trader.backtest.tables import Line, columns, cycle_cells, in_unit, moment, sections
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.messages.catalogue import say, spoken
 
@@ -47,11 +47,13 @@ def page(results: Sequence[Result], judged: Sequence[Metrics], surfaces: Sequenc
     title = say("result.title", strategy=first.strategy, symbol=first.symbol, source=first.source)
     body = [f"<h1>{escape(f'{first.strategy} · {first.symbol}')}</h1>", _paragraph(title), _paragraph(_span(first))]
     body += [_paragraph(text) for text in notes(results)]
-    names = [*_columns(results), say("result.hold"), say("result.cash")]
+    names = [*columns(results), say("result.hold"), say("result.cash")]
     for head, lines in sections(judged, i.quote):
         body.append(_section(say(head), _figure_table(lines, names)))
-    body.append(_section(say("page.equity", quote=i.quote), _legend(results) + equity_chart(results, say("page.equity", quote=i.quote))))
-    body.append(_section(say("page.drawdown"), _legend(results, hold=False) + drawdown_chart(results, say("page.drawdown"))))
+    equity, beside, drawdown = say("page.equity", quote=i.quote), say("page.beside-hold", quote=i.quote), say("page.drawdown")
+    body.append(_section(equity, _legend(results, hold=False) + equity_chart(results, equity)))
+    body.append(_section(drawdown, _legend(results, hold=False) + drawdown_chart(results, drawdown)))
+    body.append(_section(beside, _legend(results) + equity_chart(results, beside, hold=True)))
     if len(first.prices):
         body.append(_section(say("page.price"), price_chart(first, say("page.price"))))
         span = closer_span(first, best)
@@ -82,11 +84,6 @@ def _span(r: Result) -> str:
     )  # fmt: skip
 
 
-def _columns(results: Sequence[Result]) -> list[str]:
-    many = len({r.engine for r in results}) > 1
-    return [f"{r.fill_model} ({r.engine})" if many else r.fill_model for r in results]
-
-
 def _section(title: str, inner: str) -> str:
     return f"<h2>{escape(title)}</h2><section>{inner}</section>"
 
@@ -113,7 +110,7 @@ def _figure_table(lines: Sequence[Line], names: Sequence[str]) -> str:
 
 
 def _legend(results: Sequence[Result], *, hold: bool = True) -> str:
-    keys = [f'<span class="key own{n}"></span>{escape(name)}' for n, name in enumerate(_columns(results))]
+    keys = [f'<span class="key own{n}"></span>{escape(name)}' for n, name in enumerate(columns(results))]
     if hold:
         keys.append(f'<span class="key hold"></span>{escape(say("result.hold"))}')
     return f"<p>{''.join(keys)}</p>"
@@ -128,13 +125,13 @@ def _month_table(results: Sequence[Result]) -> str:
         cells, unit = in_unit(gains, PCT, "")
         rows.append([month.month, *cells, unit, str(month.fills)])
         marks |= {(y, x + 1): "good" if gain > 0 else "bad" for x, gain in enumerate(gains) if gain}
-    return _table(["", *_columns(results), say("result.hold"), "", say("figure.fills")], rows, marks)
+    return _table(["", *columns(results), say("result.hold"), "", say("figure.fills")], rows, marks)
 
 
 def _layer_table(results: Sequence[Result], judged: Sequence[Metrics]) -> str:
     most = max(len(m.layer_counts) for m in judged)
     rows = [[str(n + 1), *(str(m.layer_counts[n]) if n < len(m.layer_counts) else "-" for m in judged)] for n in range(most)]
-    return _table([say("page.layers-used"), *_columns(results)], rows)
+    return _table([say("page.layers-used"), *columns(results)], rows)
 
 
 def _cycle_table(r: Result, m: Metrics) -> str:
@@ -155,6 +152,6 @@ def _details(results: Sequence[Result]) -> str:
     settings = [[name, *(str(r.settings.get(name, "-")) for r in results)] for name in first.settings]
     params = [[name, value] for name, value in first.params.items()]
     return (
-        _table([say("page.setting"), *_columns(results)], settings)
+        _table([say("page.setting"), *columns(results)], settings)
         + f"<details><summary>{escape(say('page.params'))}</summary>{_table(['', ''], params)}</details>"
     )

@@ -17,7 +17,7 @@ RIGHT: Final = 14
 TOP: Final = 12
 BOTTOM: Final = 26
 TIME_TICKS: Final = 7
-VALUE_TICKS: Final = 5
+VALUE_TICKS: Final = 6
 _MINUTE: Final = 60_000_000
 _DAY: Final = 1_440 * _MINUTE
 TIME_STEPS: Final = tuple(n * _MINUTE for n in (1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720)) + tuple(
@@ -107,22 +107,26 @@ class Chart:
         return [(self.x.at(x), self.y.at(y)) for x, y in points]
 
 
-def time_chart(title: str, span_us: tuple[int, int], values: tuple[float, float], *, height: int = 240, unit: str = "") -> Chart:
-    """A chart over time with its axes drawn: values in nice steps and `unit` beside them."""
+def time_chart(
+    title: str, span_us: tuple[int, int], values: tuple[float, float], *, height: int = 240, unit: str = "", rows: int = 0
+) -> Chart:
+    """A chart over time with its axes drawn: values in round steps with `unit` beside them, or so many `rows` with their numbers."""
     low, high = values
     if high - low <= abs(high) * 1e-12:  # a flat line still needs room around it
         low, high = low - (abs(low) * 0.01 or 1), high + (abs(high) * 0.01 or 1)
-    pad = (high - low) * 0.04
+    pad = 0 if rows else (high - low) * 0.04
     x = Axis(span_us[0], span_us[1], LEFT, WIDTH - RIGHT)
     y = Axis(low - pad, high + pad, height - BOTTOM, TOP)
     chart = Chart(title, height, x, y)
-    ticks = value_ticks(y.low, y.high)
+    ticks = value_ticks(y.low, y.high) if not rows else []
     places = _places(ticks)
     for value in ticks:
         at = y.at(value)
         chart.parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>')
         label = escape(f"{value:,.{places}f}{unit}")
         chart.parts.append(f'<text class="tick" x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
+    for row in range(rows):
+        chart.parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y.at(row + 0.5) + 4:.1f}" text-anchor="end">{row}</text>')
     for at_us, label in time_ticks(*span_us):
         at = x.at(at_us)
         chart.parts.append(f'<path class="grid" d="M{at:.1f} {TOP}V{height - BOTTOM}"/>')

@@ -11,6 +11,7 @@ from lemon_trader.backtest.months import months
 from lemon_trader.backtest.result import Result
 from lemon_trader.core.instrument import Instrument, atoms_text
 from lemon_trader.core.units import ATOMS_PER_UNIT, side_name
+from lemon_trader.messages.catalogue import knows, say
 
 Message = tuple[str, Mapping[str, object]]  # a message id with its values, as `messages.shown` takes it
 
@@ -46,6 +47,13 @@ def sections(judged: Sequence[Metrics], quote: str) -> list[tuple[str, list[Line
         if lines:
             found.append((section.title, lines))
     return found
+
+
+def columns(results: Sequence[Result]) -> list[str]:
+    """What tells the runs apart, in the reader's language: the model of fills, and the engine where that differs too."""
+    models = [say(f"model.{r.fill_model}") if knows(f"model.{r.fill_model}") else r.fill_model for r in results]
+    many = len({r.engine for r in results}) > 1
+    return [f"{model} ({r.engine})" if many else model for model, r in zip(models, results, strict=True)]
 
 
 def line(name: str, values: Sequence[Value], quote: str) -> Line:

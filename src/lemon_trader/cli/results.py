@@ -8,7 +8,7 @@ from lemon_trader.backtest.cycles import STILL_OPEN
 from lemon_trader.backtest.metrics import PCT, Metrics, metrics
 from lemon_trader.backtest.months import months
 from lemon_trader.backtest.result import Result
-from lemon_trader.backtest.tables import CYCLES_SHOWN, as_json, cycle_cells, in_unit, moment, sections
+from lemon_trader.backtest.tables import CYCLES_SHOWN, as_json, columns, cycle_cells, in_unit, moment, sections
 from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.core.instrument import atoms_text
@@ -48,13 +48,6 @@ def show(results: Sequence[Result], *, html: Path | None = None) -> list[dict[st
     if html is not None:
         write_report(results, judged, html)
     return [as_json(r, m) for r, m in zip(results, judged, strict=True)]
-
-
-def columns(results: Sequence[Result]) -> list[str]:
-    """What tells the runs apart: the model of fills, and the engine where that differs too."""
-    if len({r.engine for r in results}) > 1:
-        return [f"{r.fill_model} ({r.engine})" for r in results]
-    return [r.fill_model for r in results]
 
 
 def write_report(results: Sequence[Result], judged: Sequence[Metrics], path: Path) -> None:
@@ -111,4 +104,4 @@ def _print_cycles(r: Result, m: Metrics) -> None:
         (*cycle_cells(m.cycles[n], r.instrument, n + 1), (f"result.ended-{m.cycles[n].ended}", {})) for n in chosen
     ]
     open_ones = sum(c.ended == STILL_OPEN for c in m.cycles)
-    print_table(say("result.cycles", model=r.fill_model, shown=len(rows), count=len(m.cycles), open=open_ones), heads, rows)
+    print_table(say("result.cycles", model=columns([r])[0], shown=len(rows), count=len(m.cycles), open=open_ones), heads, rows)
