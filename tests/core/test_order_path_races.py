@@ -7,7 +7,7 @@ import pytest
 from tests.core.make import T0, USDC, account, fill, perp, read, row, want
 
 from lemon_trader.core.commands import Cancel, Place
-from lemon_trader.core.decide import decide
+from lemon_trader.core.decide import decide, prepare
 from lemon_trader.core.events import (
     NO_CLIENT_ID,
     Attempted,
@@ -337,6 +337,26 @@ def test_a_stop_that_is_refused_again_and_again_is_tried_within_seconds_and_not_
         step(state, PlaceRefused(T0 + n * S, PERP, n, code, "no"))
     assert market.retry_us[STOP_SLOT] <= T0 + 8 * S + 2 * S
     assert len(told(state, "alert.refused_again")) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "slot", "after_us", "says"),
+    [
+        ("INVALID_PRICE", TRIGGER, TRIGGER_SLOT, 0, "a TRIGGER goes by the mark: no book has to come first"),
+        ("TOO_MANY_REQUESTS", TAKE, STOP_SLOT, 0, "a throttle had nothing to do with the price"),
+        ("INVALID_PRICE", TAKE, STOP_SLOT, 5 * S, "a price that was refused waits for a newer book, and not for ever"),
+    ],
+)
+def test_in_a_market_that_says_nothing_a_refused_stop_goes_again_when_its_time_has_come(code, kind, slot, after_us, says):
+    state, market = holds_long()
+    step(state, attempt(2, slot=slot, role=STOP, side=SELL, kind=kind, flags=PROTECTIVE, at=T0, symbol=PERP))
+    step(state, PlaceRefused(T0, PERP, 2, code, "no"))
+    due_us = market.retry_us[slot] + after_us
+    assert 0 < market.retry_us[slot] <= T0 + 2 * S
+    prepare(state, market, due_us - 1)
+    assert market.view.retry_us[slot] > 0, says
+    prepare(state, market, due_us)
+    assert market.view.retry_us[slot] == 0, says
 
 
 def test_flatten_keeps_the_resting_stop_until_flat_though_the_strategy_has_failed():

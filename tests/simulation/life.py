@@ -24,15 +24,17 @@ from tests.simulation.watch import Watch
 from tests.virtual_time import VirtualLoop
 
 from lemon_trader.config.settings import SANDBOX, LimitSettings, PairSettings, RunSettings
+from lemon_trader.core.events import UserCommand
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.records import STOP_SLOT, TRIGGER_SLOT
 from lemon_trader.core.units import ACTIVE, ARMED, US_PER_S, WORKING
 from lemon_trader.database.db import Database
-from lemon_trader.database.journal import read_events
+from lemon_trader.database.journal import JournalUnwritable, read_events
 from lemon_trader.database.records import resume
 from lemon_trader.engine.startup import StartRefused
 from lemon_trader.matching.orders import OrderState
-from lemon_trader.run.acts import carry_out
+from lemon_trader.run.acts import LATCHING
+from lemon_trader.run.errand import ORIGIN, carry_out
 from lemon_trader.run.parts import default_values, make_signer
 from lemon_trader.run.session import Session
 from lemon_trader.sandbox.faults import Fault, Faults, Kind
@@ -167,6 +169,8 @@ class Life:
         self.ruined = 0  # atoms taken out of the account
         self.hand = 0  # an order that somebody placed by hand
         self.fills_next = False  # the next order that is accepted is filled at once
+        self.coarse = Decimal(0)  # smallest order of a grid that the program may believe in, and how long it may
+        self.coarse_until_us = 0
         self.era = 0  # losses of power so far: what was not synced is gone, and keys may be written anew
         self.records = Kept()
         self.watch = Watch(self)
@@ -207,15 +211,21 @@ class Life:
     async def _errand(self, action: str) -> None:
         """The user acts on the dead engine, as `run/acts.py` does it; what it calls done must be so at the exchange."""
         session, env = self._new_life()
-        self.watch.gives(action)
         try:
-            await session.recover()
+            try:
+                await session.recover()
+            except VenueLost:
+                if action in LATCHING:  # the exchange cannot be reached: the latch is written all the same
+                    session.journal.append(UserCommand(env.now_us(), action, "", ORIGIN))
+                    self.watch.gives(action)
+                raise
+            self.watch.gives(action)
             if await carry_out(session, action):
                 self.watch.left_by(action, (STOP_SLOT, TRIGGER_SLOT))
                 self.out.errands += 1
             else:
                 self.out.notes.append(f"{action} on a dead engine was not done in time")
-        except VenueLost as lost:
+        except (VenueLost, JournalUnwritable) as lost:
             self.out.notes.append(f"{action} on a dead engine: {lost}")
         await session.close()  # not where it was cancelled: then this life was killed in the middle of its act
         env.kill()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from tests.simulation.day import wake_up
 from tests.simulation.exchange import REST, STREAM
 
 from lemon_trader.core.events import UserCommand
-from lemon_trader.core.units import BUY, US_PER_S
+from lemon_trader.core.units import ATOMS_PER_UNIT, BUY, US_PER_S
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.orders import NewOrder, OrderState, Refused
 from lemon_trader.sandbox.app import Response
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 POST_PATHS: Final = ("/api/v1/order", "/api/v1/orders")
 HISTORIES: Final = ("/wapi/v1/history/orders", "/wapi/v1/history/fills")
 SLOW_US: Final = 150_000
+CATALOGUE_US: Final = 310 * US_PER_S  # of awake time: as seldom is the list of markets read, when nothing is refused
 JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><script>alert(1)</script></body></html>"
 REFUSALS: Final = {
@@ -259,6 +261,9 @@ def _state(life: "Life", word: str) -> None:
 def _filters(life: "Life", rest: str) -> None:
     tick, lot = rest.split(",")
     life.watch.catch_up()  # what was filled is counted in the grid of before
+    i = life.instrument
+    life.coarse = Decimal(max(1, i.min_lots) * i.lot_atoms) / ATOMS_PER_UNIT
+    life.coarse_until_us = life.loop.now_us + CATALOGUE_US
     life.edge.world.app.change_filters(life.drawn.symbol, life.edge.clock(), tick=tick, lot=lot)
 
 
@@ -323,7 +328,7 @@ def _command(life: "Life", action: str) -> None:
 
 def _pair(life: "Life", _: str) -> None:
     if life.session is not None:
-        life.watch.authority.given["stop"] += 1
+        life.watch.authority.given["stop"] += 2  # the pair's, and the run's own when no pair is left
         life.session.engine.turn([UserCommand(life.edge.clock(), "stop", life.drawn.symbol, "duration")])
 
 

@@ -7,7 +7,7 @@ from tests.strategies.venue import Venue, spot_view
 
 from lemon_trader.core.instrument import instrument
 from lemon_trader.core.records import Position
-from lemon_trader.core.units import BUY, EXIT, LAYER, SELL, STOP, TRIGGER
+from lemon_trader.core.units import ARMED, BUY, CANCELLING, EXIT, LAYER, SELL, STOP, TRIGGER
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.martingale_records import IDLE, LADDER
 from lemon_trader.strategies.parameter import Market
@@ -149,3 +149,19 @@ def test_a_hundred_swings_make_money_and_forget_no_coin():
     dust = found.position.base_atoms - found.held() * SPOT.lot_atoms
     assert 0 <= dust < SPOT.lot_atoms
     assert found.held() == 0
+
+
+def test_a_resting_stop_outlives_the_position_until_the_last_layer_is_proven_to_be_over():
+    found = venue(PERP, take_profit_pct=Decimal("0.5"))
+    found.walk(15_000, 14_999)
+    found.chaos = 1_000  # no cancel is answered
+    found._some = lambda lots: lots
+    found.walk(found.memory.exit_ticks)
+    assert found.held() == 0
+    stops = [order for order in found.orders if order.kind == TRIGGER]
+    assert [order.state for order in stops] == [ARMED], "a layer may have filled unheard"
+    assert all(order.state == CANCELLING for order in found.orders if order.kind != TRIGGER)
+    found.chaos = 0
+    found.move(found.view.bid_ticks)
+    assert not [order for order in found.orders if order.kind == TRIGGER]
+    assert found.memory.phase == IDLE

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from lemon_trader.core.diff import CANCEL, Scratch, action_array, diff, fill_slots
-from lemon_trader.core.records import Position, Row, View, Working, as_row, pack, row_array, unpack
+from lemon_trader.core.records import LAYERS_MAX, Position, Row, View, Working, as_row, pack, row_array, unpack
 from lemon_trader.core.units import (
     ARMED,
     BUY,
@@ -259,7 +259,8 @@ class Venue:
                 assert v.fresh
                 assert v.may_open
             if row.role in (EXIT, STOP):
-                assert row.side * p.base_atoms < 0
+                # A resting stop outlives the position until no layer can have filled unheard.
+                assert row.side * p.base_atoms < 0 or (row.kind == TRIGGER and any(v.live_orders[:LAYERS_MAX]))
                 if row.kind != TRIGGER:
                     assert row.qty_lots == filled + p.sellable_lots
                     assert row.tolerance_ticks == 0

@@ -76,9 +76,33 @@ def test_the_pause_doubles_while_the_exchange_keeps_saying_so_and_begins_small_a
 def test_an_answer_that_was_on_its_way_does_not_end_the_pause():
     budget = RateBudget()
     budget.throttled(START_US)
+    budget.throttled(START_US + 1_000_000)
+    budget.answered(START_US + 1_999_999)
+    assert budget.wait_us(READ, START_US + 1_999_999) == 1_000_001
+
+
+def test_a_cancel_that_is_served_later_ends_the_pause_and_the_next_one_is_longer_all_the_same():
+    budget = RateBudget()
     budget.throttled(START_US)
-    budget.answered(START_US + 1)
-    assert budget.wait_us(READ, START_US + 1) == 1_999_999
+    budget.throttled(START_US + 1_000_000)
+    budget.answered(START_US + 2_000_000)
+    assert budget.take(READ, START_US + 2_000_000)
+    budget.throttled(START_US + 2_000_001)
+    assert budget.wait_us(READ, START_US + 2_000_001) == 4_000_000
+
+
+def test_what_is_refused_within_a_pause_begins_it_anew_and_does_not_double_it():
+    budget = RateBudget()
+    for at_us in range(0, 800_000, 100_000):
+        budget.throttled(START_US + at_us)
+    assert budget.wait_us(READ, START_US + 700_000) == 1_000_000
+
+
+def test_a_served_cancel_does_not_shorten_what_the_exchange_asked_for():
+    budget = RateBudget()
+    budget.throttled(START_US, 30_000_000)
+    budget.answered(START_US + 2_000_000)
+    assert budget.wait_us(READ, START_US + 2_000_000) == 28_000_000
 
 
 def test_a_hint_of_the_exchange_is_followed_up_to_a_minute():

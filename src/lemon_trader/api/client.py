@@ -19,6 +19,7 @@ from lemon_trader.utils.rate import READ, RateBudget
 
 ATTEMPTS: Final = 4
 BUDGET_WAIT_US: Final = 30 * US_PER_S  # a read that would wait longer for the budget is lost
+BUDGET_LOOK_US: Final = US_PER_S
 READ_TIMEOUT_US: Final = 2 * TIMEOUT_US  # all markets, or a page of history, are slower than an order
 CLOCK_LOOK_US: Final = US_PER_S // 4
 
@@ -180,10 +181,11 @@ class ApiClient:
         waited_us = 0
         while not self._rate.take(READ, self._env.now_us()):
             wait_us = self._rate.wait_us(READ, self._env.now_us())
-            waited_us += wait_us
-            if waited_us > BUDGET_WAIT_US:
+            if waited_us + wait_us > BUDGET_WAIT_US:
                 raise ReadLost(f"{what}: the budget of requests is used up for {wait_us // US_PER_S} s")
-            await self._env.sleep(wait_us)
+            look_us = min(wait_us, BUDGET_LOOK_US)  # a pause may end before its time, and a machine may sleep through it
+            waited_us += look_us
+            await self._env.sleep(look_us)
 
     async def _ask(self, what: str, params: Mapping[str, str]) -> "_Reply":
         """One attempt. Raises OSError."""

@@ -21,6 +21,7 @@ OnLost = Callable[[str], None]  # why no answer came
 
 HEADER_BYTES_MAX: Final = 65_536
 BODY_BYTES_MAX: Final = 8 << 20  # the largest honest body, all markets, is below 1 MB
+HTTP_FAULT: Final = 500  # from here on a status says that something is broken, not what
 TIMEOUT_US: Final = 5 * US_PER_S
 
 
@@ -184,7 +185,7 @@ def note_status(rate: RateBudget, status: int, headers: Headers, now_us: int) ->
     if status == 429:
         hint = headers.get("retry-after", "")
         rate.throttled(now_us, min(MINUTE_US, int(hint[:6]) * US_PER_S) if hint.isascii() and hint.isdigit() else 0)
-    else:
+    elif status < HTTP_FAULT:  # a gateway that is down has served nobody
         rate.answered(now_us)
 
 

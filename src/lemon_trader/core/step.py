@@ -62,6 +62,7 @@ from lemon_trader.core.units import (
     REDUCING,
     REJECTED,
     STOP,
+    TRIGGER,
     UNKNOWN,
     US_PER_S,
     WORKING,
@@ -73,6 +74,8 @@ PROBE_US: Final = 60 * US_PER_S  # after identical refusals one probe a minute
 STOP_RETRY_US: Final = 2 * US_PER_S  # what protects waits no longer than this, whatever it was refused for
 FUNDS_RETRY_US: Final = 10 * US_PER_S
 THROTTLED_US: Final = 2 * US_PER_S
+ANY_BOOK: Final = -2  # below every update id, and below that of a book that was dropped
+UNPRICED: Final = ("TOO_MANY_REQUESTS", "NOT_SENT", "EXPIRED")  # refusals that no price had to do with
 FUNDS_CODES: Final = ("INSUFFICIENT_FUNDS", "INSUFFICIENT_MARGIN", "MAX_LEVERAGE_REACHED", "POSITION_LIMIT", "ORDER_LIMIT")
 STOPPING_CODES: Final = ("UNAUTHORIZED", "FORBIDDEN", "INVALID_SIGNATURE", "ACCOUNT_DEACTIVATED", "ACCOUNT_LIQUIDATING")
 
@@ -227,7 +230,7 @@ def _place_accepted(state: AccountState, e: PlaceAccepted) -> None:
         case "expired" | "cancelled" | "trigger_failed":
             m.orders.move(order, CANCELLED if e.status == "cancelled" else EXPIRED, e.ts_us)
             if order.filled_lots + order.stated_lots == 0:
-                _wait(m, order.slot, e.ts_us + RETRY_US)
+                _wait(m, order, e.ts_us + RETRY_US)
         case _:
             m.orders.move(order, UNKNOWN, e.ts_us)
             state.want_read = True
@@ -254,13 +257,13 @@ def _place_refused(state: AccountState, e: PlaceRefused) -> None:
         state.want_read = True
     elif e.code == "TOO_MANY_REQUESTS":
         wait = THROTTLED_US
-    if count >= IDENTICAL_MAX and e.code not in ("TOO_MANY_REQUESTS", "NOT_SENT", "EXPIRED"):
+    if count >= IDENTICAL_MAX and e.code not in UNPRICED:
         wait = PROBE_US
         if count == IDENTICAL_MAX:
             state.tell(e.ts_us, "alert.refused_again", "warn", symbol=e.symbol, code=e.code, message=e.message, count=count)
     if order.role == STOP:
         wait = min(wait, STOP_RETRY_US)
-    _wait(m, order.slot, e.ts_us + wait)
+    _wait(m, order, e.ts_us + wait, any_book=e.code in UNPRICED)
     if e.code in STOPPING_CODES:
         state.tell(e.ts_us, "alert.refused_account", "grave", code=e.code, message=e.message)
         m.frozen = e.code
@@ -337,7 +340,7 @@ def _order_update(state: AccountState, e: OrderUpdate) -> None:
         case "expired" | "trigger_failed":
             order.venue_reason = e.reason
             m.orders.move(order, EXPIRED, e.ts_us)
-            _wait(m, order.slot, e.ts_us + RETRY_US)
+            _wait(m, order, e.ts_us + RETRY_US)
         case "modified":
             if not ended and e.qty_lots > 0:
                 m.orders.resize(order, e.qty_lots)
@@ -498,11 +501,13 @@ def recover(state: AccountState, ts_us: int) -> None:
     state.want_read = True
 
 
-def _wait(m: MarketState, slot: int, until_us: int) -> None:
+def _wait(m: MarketState, order: Order, until_us: int, *, any_book: bool = False) -> None:
+    """Let an order's slot wait, and then for a newer book, unless no book had to do with how it ended: a TRIGGER goes by the mark."""
+    slot = order.slot
     if 0 <= slot < len(m.retry_us):
         m.retry_us[slot] = max(m.retry_us[slot], until_us)
         m.retrying = True
-        m.retry_book[slot] = m.book.last_id
+        m.retry_book[slot] = ANY_BOOK if any_book or order.kind == TRIGGER else m.book.last_id
 
 
 def _clear_refusals(m: MarketState, slot: int) -> None:

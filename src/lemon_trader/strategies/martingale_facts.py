@@ -71,6 +71,15 @@ def latest_generation(view: View, cycle: int) -> int:
 
 
 @compilable
+def layers_alive(view: View) -> int:
+    """1 when an order that buys has not ended: until then it may have bought something that nobody has told us of."""
+    for layer in range(LAYERS_MAX):
+        if view.live_orders[layer] > 0:
+            return 1
+    return 0
+
+
+@compilable
 def orders_alive(view: View) -> int:
     """1 when an order of any slot has not ended."""
     for slot in range(SLOTS):

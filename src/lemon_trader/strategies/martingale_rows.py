@@ -5,7 +5,7 @@ from lemon_trader.core.units import BUY, EXIT, LAYER, LIMIT, REDUCE_ONLY, STOP, 
 from lemon_trader.formulas.compilable import compilable
 from lemon_trader.formulas.cost import beyond_ticks, cap_ticks
 from lemon_trader.formulas.rounding import PPM, ceil_div
-from lemon_trader.strategies.martingale_facts import deepest_layer, filled_of_cycle, layer_is_open
+from lemon_trader.strategies.martingale_facts import deepest_layer, filled_of_cycle, layer_is_open, layers_alive
 from lemon_trader.strategies.martingale_records import MANUAL, SETTLE_US, MartingaleMemory, MartingaleParams
 from lemon_trader.strategies.rows import ANY_PRICE, hold, narrow, put, wake
 
@@ -76,10 +76,19 @@ def close_all_positions(params: MartingaleParams, view: View, memory: Martingale
 def protect(params: MartingaleParams, view: View, memory: MartingaleMemory, sellable: int, out: list[Row], used: int) -> int:
     """On perpetuals, write the stop that rests at the venue a little beyond the program's own; the number of rows.
 
+    Once nothing is held, the one that rests is wanted until the last layer's end is proven.
     A new generation comes when its price has moved (at most one in `SETTLE_US`), and when the last is unanswered for so long or has ended.
     """
-    if view.is_perp == 0 or memory.stop_ticks == 0 or sellable < max(view.min_lots, 1):
+    if view.is_perp == 0 or memory.stop_ticks == 0:
         return used
+    flags = REDUCE_ONLY | WHOLE_POSITION
+    if sellable < max(view.min_lots, 1):
+        if view.live_orders[TRIGGER_SLOT] == 0 or layers_alive(view) == 0:
+            return used
+        # Flat as far as we know: what rests stays, under the key that it has, until no layer can have filled unheard.
+        put(out, used, TRIGGER_SLOT, view.generation[TRIGGER_SLOT], STOP, -params.side, TRIGGER, flags, 0, max(memory.cycle_lots, 1))
+        out[used].trigger_ticks = max(memory.trigger_ticks, 1)
+        return used + 1
     wanted = beyond_ticks(memory.stop_ticks, params.protect_ppm, params.side)
     sent = view.generation[TRIGGER_SLOT]
     if memory.trigger_ticks == 0 or sent > memory.trigger_generation:
@@ -101,7 +110,6 @@ def protect(params: MartingaleParams, view: View, memory: MartingaleMemory, sell
             wake(out, view.now_us, due_us)
         elif silent:
             wake(out, view.now_us, max(due_us, answer_us))
-    flags = REDUCE_ONLY | WHOLE_POSITION
     lots = max(memory.cycle_lots, sellable)
     put(out, used, TRIGGER_SLOT, memory.trigger_generation, STOP, -params.side, TRIGGER, flags, 0, lots)
     out[used].trigger_ticks = memory.trigger_ticks

@@ -21,7 +21,18 @@ class RateBudget:
     Times are engine µs and must not go back; a call with an older time refills nothing.
     """
 
-    __slots__ = ("_at_us", "_burst", "_floors", "_full", "_held_until_us", "_hold_us", "_level", "_refill")
+    __slots__ = (
+        "_asked_until_us",
+        "_at_us",
+        "_burst",
+        "_floors",
+        "_full",
+        "_held_until_us",
+        "_hold_us",
+        "_level",
+        "_refill",
+        "_refused_us",
+    )
 
     def __init__(self, *, per_minute: int = 2_000, burst: int = 400, place_floor: int = 60, read_floor: int = 160) -> None:
         """A full bucket.
@@ -41,6 +52,8 @@ class RateBudget:
         self._at_us = 0
         self._held_until_us = 0
         self._hold_us = 0
+        self._asked_until_us = 0  # the venue itself said for how long
+        self._refused_us = 0
 
     def take(self, kind: int, now_us: int) -> bool:
         """Take one request of `kind` if it may leave now: where `wait_us` says 0."""
@@ -58,20 +71,32 @@ class RateBudget:
         return max(held_us, -(-missing // self._refill) if missing > 0 else 0)
 
     def throttled(self, now_us: int, hint_us: int = 0) -> None:
-        """The venue said "too many": places and reads pause, twice as long each time it says so again, up to a minute.
+        """The venue said "too many": places and reads pause, twice as long each time it says so after a pause, up to a minute.
+
+        What it says within a pause (to cancels, or to requests that were on their way) begins the same pause anew and does not double it.
 
         Args:
             now_us: when it said so.
             hint_us: how long it asked us to stay away, 0 = it did not say.
         """
         self._advance(now_us)
-        self._hold_us = min(MINUTE_US, max(US_PER_S, 2 * self._hold_us, hint_us))
-        self._held_until_us = max(self._held_until_us, now_us + self._hold_us)
+        if now_us >= self._held_until_us:
+            self._hold_us = min(MINUTE_US, max(US_PER_S, 2 * self._hold_us))
+        hint_us = min(MINUTE_US, hint_us)
+        self._asked_until_us = max(self._asked_until_us, now_us + hint_us)
+        self._held_until_us = max(self._held_until_us, now_us + max(self._hold_us, hint_us))
+        self._refused_us = now_us
 
     def answered(self, now_us: int) -> None:
-        """The venue served a request: after a pause that has ended, the next one starts small again."""
+        """The venue served a request: after a pause that has ended, the next one starts small again.
+
+        A cancel or a stop that is served within a pause, when every answer from before its last refusal has come, ends it: an account that
+        nobody reads is one whose fills nobody protects. Should that be too early, the next pause is twice as long all the same.
+        """
         if now_us >= self._held_until_us:
             self._hold_us = 0
+        elif now_us - self._refused_us >= US_PER_S:
+            self._held_until_us = max(now_us, self._asked_until_us)
 
     def left(self, kind: int, now_us: int) -> int:
         """Requests of `kind` that may leave at once."""
