@@ -158,7 +158,9 @@ def settings_in(place, **options):
 
 
 @asynccontextmanager
-async def opened(place, *, size=SMALL, language="en", shown=None, desk=None, settings=None, alone=True, preview=(), mode="sandbox"):
+async def opened(
+    place, *, size=SMALL, language="en", shown=None, desk=None, settings=None, alone=True, preview=(), edit=dict, mode="sandbox"
+):
     """A panel over the engine that `shown` is a picture of; None = none runs."""
     speak(language)
     desk = desk or FakeDesk(place)
@@ -166,7 +168,12 @@ async def opened(place, *, size=SMALL, language="en", shown=None, desk=None, set
     server = None
     holder = {"picture": shown}
     if shown is not None:
-        server = ControlServer(desk.store(mode), lambda: holder["picture"], lambda *words: told.append(words), lambda: list(preview))
+
+        def command(*words):
+            told.append(words if words[-1] else words[:-1])
+            return {"done": words[0]} | ({"symbol": words[-1]} if words[-1] else {})
+
+        server = ControlServer(desk.store(mode), lambda: holder["picture"], command, lambda: list(preview), edit)
         await server.start()
     app = Panel(desk, settings or settings_in(place / "settings"), declarations(), alone=alone)
     try:

@@ -15,7 +15,7 @@ def test_many_faces_share_a_picture_and_a_command_makes_a_new_one(tmp_path):
 
     async def scenario():
         store = FolderStore(tmp_path)
-        server = ControlServer(store, picture, lambda *_: None)
+        server = ControlServer(store, picture, lambda *_: {})
         await server.start()
         try:
             shown = await asyncio.gather(*(ask(store, "status") for _ in range(20)))

@@ -119,14 +119,34 @@ class TestArming:
         params = build(wind_down=True)
         assert ask(params, view())[0] == []
 
-    def test_other_ladder_parameters_act_from_the_next_cycle(self):
-        _, memory, _ = ask(build(entry_chase_pct=Decimal(1)), view())
-        other = build(layers=5, step_pct=Decimal(2), entry_chase_pct=Decimal(1), entry_wait=1)
-        rows, _, _ = ask(other, view(), memory=memory)
-        assert [brief(row) for row in rows] == [(0, BUY, 10_000, 56), (1, BUY, 9_900, 114)]
-        later = view(bid=10_050, now_us=START_US + 10_000_000)
-        rows, _, _ = ask(other, later, memory=memory)
-        assert [brief(row) for row in rows] == [(0, BUY, 10_050, 56), (1, BUY, 9_949, 114)], "the entry followed, a step is still 1 %"
+    def test_a_ladder_that_has_bought_keeps_its_plan_when_other_parameters_come(self):
+        seen, held, memory = bought(build())
+        other = build(layers=5, step_pct=Decimal(2), multiplier=Decimal("1.5"), resting=2)
+        rows, after, _ = ask(other, sent(seen, 1, 1, alive=115), held, memory)
+        assert [brief(row) for row in rows if row.role == LAYER] == [(1, BUY, 9_900, 115), (2, BUY, 9_800, 233)]
+        assert (after.layers, after.giving_up) == (3, 0)
+
+    @pytest.mark.parametrize("changed", [{"layers": 5}, {"step_pct": Decimal(2)}, {"entry": "manual", "entry_price": Decimal(97)}])
+    def test_a_ladder_that_has_bought_nothing_is_taken_back_and_planned_anew(self, changed):
+        _, memory, _ = ask(build(entry_fallback="market"), view())
+        other = build(entry_fallback="market", **changed)
+        seen = sent(sent(view(), 0, 1, alive=57), 1, 1, alive=115)
+        rows, memory, _ = ask(other, seen, memory=memory)
+        assert (rows, memory.phase) == ([], LADDER), "the old ladder is cancelled first"
+        gone = sent(sent(view(), 0, 1), 1, 1)
+        rows, memory, _ = ask(other, gone, memory=memory)
+        assert (rows, memory.phase) == ([], IDLE)
+        gone.now_us += 1_000_000
+        rows, memory, _ = ask(other, gone, memory=memory)
+        assert [(row.slot, row.generation, row.kind) for row in rows] == [(0, 2, LIMIT), (1, 2, LIMIT)], "and not by the market"
+        assert [brief(row) for row in rows] == [brief(row) for row in ask(other, view())[0]]
+
+    def test_parameters_that_plan_nothing_take_no_ladder_back(self):
+        first, memory, _ = ask(build(), view())
+        assert (
+            ask(build(cooldown=5, entry_wait=7, take_profit_pct=Decimal(3), stop_slippage_pct=Decimal(1)), view(), memory=memory)[0]
+            == first
+        )
 
 
 class TestEntry:

@@ -6,9 +6,10 @@ from typing import Any, Final
 from lemon_trader.cli.console import Console
 from lemon_trader.cli.doors import DONE, FAILED, REFUSED
 from lemon_trader.cli.flags import Typed
-from lemon_trader.cli.running import ask_engine, keys_of, modes, named, place, running_stores
+from lemon_trader.cli.running import ask_engine, keys_of, modes, named, place, running_engine, running_stores
 from lemon_trader.cli.screen import print_text
 from lemon_trader.config.errors import BadSetting
+from lemon_trader.config.resolve import check_symbol
 from lemon_trader.config.settings import LIVE, SANDBOX
 from lemon_trader.database.chain import JournalError
 from lemon_trader.env_live import FolderStore
@@ -23,30 +24,27 @@ JOURNAL: Final = "journal-000001"
 def act(action: str, typed: Typed) -> int:
     """Do it wherever it can be done; the exit code. Raises BadSetting when the flags leave open which mode is meant."""
     console = Console(yes=bool(typed.flags.get("yes")), as_json=bool(typed.flags.get("json")))
-    stores = running_stores(typed)
-    pictures = {mode: reply["status"] for mode, store in stores.items() if (reply := ask_engine(mode, store, "status")) is not None}
-    if len(pictures) > 1:
-        raise BadSetting("running.several", modes=", ".join(f"--{mode}" for mode in pictures))
-    if pictures:
-        mode, picture = next(iter(pictures.items()))
-        code = _tell_engine(action, mode, stores[mode], picture, console)
-    else:
-        code = _act_alone(action, typed, stores, console)
+    if len(typed.words) > 1:
+        raise BadSetting("flag.stray-word", value=typed.words[1][:60])
+    symbol = check_symbol(typed.words[0], action) if typed.words else ""
+    running = running_engine(typed)
+    code = _act_alone(action, typed, running_stores(typed), console) if running is None else _tell_engine(action, symbol, *running, console)
     console.finish()
     return code
 
 
-def _tell_engine(action: str, mode: str, store: FolderStore, picture: Mapping[str, Any], console: Console) -> int:
+def _tell_engine(action: str, symbol: str, mode: str, store: FolderStore, picture: Mapping[str, Any], console: Console) -> int:
     if not _may(action, mode, store, picture, console):
         print_text(say("act.declined"))
         return REFUSED
-    reply = ask_engine(mode, store, action) or {}
+    reply = ask_engine(mode, store, action, symbol=symbol) or {}
     done = "done" in reply
-    console.result({"action": action, "done": done, "mode": mode, "running": True})
+    ended = {"symbol": reply["symbol"]} if "symbol" in reply else {}
+    console.result({"action": action, "done": done, "mode": mode, "running": True} | ended)
     if not done:
         print_text(say("running.refused", action=action, reason=reply.get("error", "-")))
         return FAILED
-    print_text(say(f"done.{action}", mode=mode.upper()))
+    print_text(say("done.stop-pair" if ended else f"done.{action}", mode=mode.upper(), **ended))
     return DONE
 
 

@@ -180,6 +180,18 @@ def _act(action: str) -> Callable[[Typed], int]:
     return call
 
 
+def _edit(typed: Typed) -> int:
+    from lemon_trader.cli.edit import edit
+
+    return edit(typed)
+
+
+def _edit_groups() -> Sequence[Group]:
+    from lemon_trader.cli.edit import edit_groups
+
+    return edit_groups()
+
+
 def _logs(typed: Typed) -> int:
     from lemon_trader.cli.logs import logs
 
@@ -301,12 +313,12 @@ COMMANDS: Final = {
         Command("orders", _LOOKS, "", _look_groups, _look("orders")),
         Command("balance", _LOOKS, "", _look_groups, _look("balance")),
         Command("logs", _LOOKS, "", _log_groups, _logs),
-        Command("stop", _ACTS, "", _act_groups, _act("stop")),
+        Command("stop", _ACTS, "[SYMBOL]", _act_groups, _act("stop")),
         Command("kill", _ACTS, "", _act_groups, _act("kill")),
         Command("flatten", _ACTS, "", _act_groups, _act("flatten")),
         Command("resume", _ACTS, "", _act_groups, _act("resume")),
         Command("cancel", _ACTS, "", _act_groups, _act("cancel")),
-        Command("edit", _ACTS, "", _bare, None),
+        Command("edit", _ACTS, "[SYMBOL]", _edit_groups, _edit),
         Command("backtest", _RESEARCH, "", _bare, None),
         Command("sweep", _RESEARCH, "", _bare, None),
         Command("data", _RESEARCH, "", _bare, None),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lemon_trader.cli.flags import HELP, KEYS, MODE_FLAGS, Group, Typed
 from lemon_trader.cli.trade import request_of
-from lemon_trader.config.errors import BadSetting
+from lemon_trader.config.errors import BadSetting, raise_all
 from lemon_trader.config.general import ANSWERS, HOUSE
 from lemon_trader.config.keys import keys_for_live
 from lemon_trader.config.model import read
@@ -60,10 +60,23 @@ def keys_of(typed: Typed) -> Keys:
     return keys_for_live(request.flags, request.environment, request.dotenv)
 
 
-def ask_engine(mode: str, store: FolderStore, action: str) -> dict[str, Any] | None:
-    """The engine's reply; None where none runs. Raises BadSetting when one is there and keeps silent: its state is not known."""
+def running_engine(typed: Typed) -> tuple[str, FolderStore, dict[str, Any]] | None:
+    """(mode, store, picture) of the one engine that runs here; None where none does. Raises BadSetting where several do."""
+    stores = running_stores(typed)
+    pictures = {mode: reply["status"] for mode, store in stores.items() if (reply := ask_engine(mode, store, "status")) is not None}
+    if len(pictures) > 1:
+        raise BadSetting("running.several", modes=", ".join(f"--{mode}" for mode in pictures))
+    return next(((mode, stores[mode], picture) for mode, picture in pictures.items()), None)
+
+
+def ask_engine(mode: str, store: FolderStore, action: str, **more: Any) -> dict[str, Any] | None:
+    """The engine's reply; None where none runs.
+
+    Raises:
+        BadSetting: one is there and keeps silent, so its state is not known; or it refuses.
+    """
     try:
-        return asyncio.run(ask(store, action))
+        reply = asyncio.run(ask(store, action, **more))
     except (
         TimeoutError,
         ValueError,
@@ -71,6 +84,8 @@ def ask_engine(mode: str, store: FolderStore, action: str) -> dict[str, Any] | N
         if is_dead(store):
             return None
         raise BadSetting("running.silent", mode=mode.upper()) from error
+    raise_all([BadSetting(str(key), **values) for key, values in (reply or {}).get("refused", ())])
+    return reply
 
 
 def is_dead(store: FolderStore) -> bool:

@@ -2,13 +2,15 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lemon_trader.cli.console import Console, is_attended
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.flags import Typed
 from lemon_trader.config.errors import BadSetting, raise_all
-from lemon_trader.config.resolve import Request, Resolved, resolve
+from lemon_trader.config.resolve import Request, resolve
+from lemon_trader.config.values import Doubt
 from lemon_trader.messages.catalogue import say, speak, spoken
 
 
@@ -36,7 +38,7 @@ def start(typed: Typed, *, seed_door: bool = False) -> int:
     console = Console(yes=settings.yes, as_json=settings.json)
     if settings.keys is not None and typed.flags.get("secret_key"):
         console.say("keys.flag-seen")
-    settle_doubts(resolved, console, as_written=bool(typed.flags.get("as_written")))
+    settle_doubts(resolved.doubts, console, as_written=bool(typed.flags.get("as_written")))
     check_writable(settings.store_dir)
 
     from lemon_trader.run.trading import run_trading
@@ -56,13 +58,13 @@ def check_writable(folder: Path) -> None:
         raise BadSetting("place.unwritable", place=folder, reason=error.strerror or type(error).__name__) from error
 
 
-def settle_doubts(resolved: Resolved, console: Console, *, as_written: bool) -> None:
+def settle_doubts(doubts: Sequence[Doubt], console: Console, *, as_written: bool) -> None:
     """Ask about every value that is probably not what was meant. Raises BadSetting where the answer is no, or nobody answers."""
-    if as_written or not resolved.doubts:
+    if as_written or not doubts:
         return
     if is_attended():
-        for doubt in resolved.doubts:
+        for doubt in doubts:
             if not console.ask(doubt.key, **doubt.values):
                 raise BadSetting("doubt.declined", name=doubt.values["name"])
         return
-    raise_all([BadSetting("doubt.unanswered", question=say(d.key, **d.values)) for d in resolved.doubts])
+    raise_all([BadSetting("doubt.unanswered", question=say(d.key, **d.values)) for d in doubts])

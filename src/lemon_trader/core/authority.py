@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from lemon_trader.core.events import Latched, MarketClosing, UserCommand
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.reconcile import POSITION_MISMATCH, adopt_strangers
@@ -16,6 +18,9 @@ def user_command(state: AccountState, e: UserCommand) -> None:
     match e.action:
         case "stop" if e.symbol:
             _end_pair(state, e)
+            return
+        case "edit":
+            _edit(state, e)
             return
         case "stop":
             if state.mode == ACTIVE:
@@ -42,7 +47,7 @@ def user_command(state: AccountState, e: UserCommand) -> None:
                 m.mismatch = 0  # a difference that is still there is counted, and told, anew
                 m.refusals.clear()
         case _:
-            raise ValueError(f"unknown command {e.action!r}; known are stop, cancel, kill, flatten and resume")
+            raise ValueError(f"unknown command {e.action!r}; known are stop, cancel, kill, flatten, resume and edit")
     state.tell(e.ts_us, f"alert.command_{e.action}", "warn", origin=e.origin, detail=e.detail)
     ask_all(state)
 
@@ -53,6 +58,18 @@ def _end_pair(state: AccountState, e: UserCommand) -> None:
     if m is not None and not m.ended:
         m.ended = m.asked = True
         state.tell(e.ts_us, "alert.pair_ended", "info", symbol=e.symbol, origin=e.origin, held=atoms_text(m.ledger.base_atoms))
+
+
+def _edit(state: AccountState, e: UserCommand) -> None:
+    """One pair goes on by other parameters. What a cycle has frozen stays as it is; the strategy says so in its memory."""
+    m, started = state.markets.get(e.symbol), state.started.get(e.symbol)
+    if m is None or started is None:
+        return
+    state.started[e.symbol] = msgspec.structs.replace(started, params=e.params)
+    if m.binding is not None:
+        m.binding.edit(m.binding, e.params)
+    m.asked = True
+    state.tell(e.ts_us, "alert.command_edit", "warn", symbol=e.symbol, origin=e.origin, detail=e.detail)
 
 
 def latched(state: AccountState, e: Latched) -> None:

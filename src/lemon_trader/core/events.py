@@ -354,15 +354,17 @@ class Started(Event, frozen=True, gc=False, tag=True):
 
 
 class UserCommand(Event, frozen=True, gc=False, tag=True):
-    """`action`: "stop", "kill", "flatten", "resume", "cancel"; `origin`: the door it came through.
+    """`action`: "stop", "kill", "flatten", "resume", "cancel", "edit"; `origin`: the door it came through.
 
-    `symbol`: of a "stop" that ends one pair alone; "" = the whole account.
+    `symbol`: of an "edit", and of a "stop" that ends one pair alone; "" = the whole account.
+    `params`: of an "edit", everything that holds in this market from now on, as `Started` has it; `detail` says what is new.
     """
 
     action: str
     symbol: str
     origin: str
     detail: str = ""
+    params: dict[str, str] = {}
 
 
 class Told(Event, frozen=True, gc=False, tag=True):

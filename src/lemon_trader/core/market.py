@@ -1,6 +1,6 @@
 """One market as the core knows it: book, orders, ledger, and the strategy bound to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ class Binding:
         features: `(now_us, bid_ticks, ask_ticks) -> (volatility_ppm, fall_ppm)`; the incremental function that every carrier calls.
         regrid: tells `features` that a tick has become so many.
         waiting: `(params, view, position, memory) -> message id` of what makes the strategy want less than usual; for faces.
+        edit: gives this binding other parameters, as a person writes them; they were checked before they became a fact.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Binding:
     packed: bytes = b""
     regrid: Callable[[int], None] = lambda _: None
     waiting: Callable[[Any, View, Position, Any], str] = lambda *_: ""
+    edit: "Callable[[Binding, Mapping[str, str]], None]" = lambda *_: None
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from lemon_trader.env import Store
 LINE_MAX: Final = 4_096
 PICTURE_S: Final = 0.25  # however many faces ask, a picture is made at most four times a second
 ACTIONS: Final = ("stop", "cancel", "kill", "flatten", "resume")
+WORDS: Final = (("origin", "control", 40), ("detail", "", 200), ("symbol", "", 60))  # of an action: name, usual value, longest
 FILE: Final = "control.json"
 
 
@@ -22,14 +23,23 @@ class ControlServer:
     """Listens on a free loopback port and writes where, with the token, into the store."""
 
     def __init__(
-        self, store: Store, picture: Callable[[], dict[str, Any]], command: Callable[[str, str, str], None],
-        preview: Callable[[], list[dict[str, Any]]] = list,
+        self, store: Store, picture: Callable[[], dict[str, Any]], command: Callable[[str, str, str, str], dict[str, Any]],
+        preview: Callable[[], list[dict[str, Any]]] = list, edit: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> None:  # fmt: skip
-        """`picture` gives a snapshot; `command(action, origin, detail)` acts; `preview` says what a resume would place."""
+        """Know who answers.
+
+        Args:
+            store: where the address is written.
+            picture: gives a snapshot.
+            command: `(action, origin, detail, symbol)` acts, and gives the answer.
+            preview: says what a resume would place.
+            edit: changes a pair's parameters, or says what that would change; takes the whole request and gives the answer.
+        """
         self._store = store
         self._picture = picture
         self._preview = preview
         self._command = command
+        self._edit = edit
         self._token = secrets.token_urlsafe(32)
         self._server: asyncio.Server | None = None
         self._shown: tuple[float, dict[str, Any]] | None = None
@@ -70,9 +80,12 @@ class ControlServer:
             return {"preview": self._preview(), "status": self._picture()}
         if action in ACTIONS:
             self._shown = None  # whoever commands sees what came of it
-            self._command(str(action), str(request.get("origin", "control"))[:40], str(request.get("detail", ""))[:200])
-            return {"done": action}
-        return {"error": f"unknown action {str(action)[:40]!r}; known are status, preview, {', '.join(ACTIONS)}"}
+            words = (str(request.get(name, usual))[:most] for name, usual, most in WORDS)
+            return self._command(str(action), *words)
+        if action == "edit":
+            self._shown = None
+            return self._edit(request)
+        return {"error": f"unknown action {str(action)[:40]!r}; known are status, preview, edit, {', '.join(ACTIONS)}"}
 
     def _recent_picture(self) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
@@ -81,8 +94,8 @@ class ControlServer:
         return self._shown[1]
 
 
-async def ask(store: Store, action: str, *, origin: str = "cli", detail: str = "", wait_s: float = 5.0) -> dict[str, Any] | None:
-    """One question to the running engine of this store; None when none runs.
+async def ask(store: Store, action: str, *, origin: str = "cli", wait_s: float = 5.0, **more: Any) -> dict[str, Any] | None:
+    """One question to the running engine of this store, `more` in it as it is; None when none runs.
 
     Raises:
         TimeoutError: it runs and does not answer within `wait_s`.
@@ -97,7 +110,7 @@ async def ask(store: Store, action: str, *, origin: str = "cli", detail: str = "
         except ConnectionError:
             return None
         try:
-            writer.write(json.dumps({"token": address["token"], "action": action, "origin": origin, "detail": detail}).encode() + b"\n")
+            writer.write(json.dumps({"token": address["token"], "action": action, "origin": origin, **more}).encode() + b"\n")
             await writer.drain()
             line = await reader.readline()
         finally:

@@ -44,7 +44,6 @@ class Runner:
         self._tasks: list[Timer] = []
         self._started_us = env.now_us()
         self._durations_us = dict(durations_us or {})
-        self._ended_pairs: set[str] = set()
         self._last_read_us = self._started_us
         self._on_tick: list[Callable[[int], None]] = []
         self.before_wake: Callable[[int], None] = _nothing
@@ -66,9 +65,9 @@ class Runner:
         """Let `until_ended` come back."""
         self._ended.set()
 
-    def command(self, action: str, origin: str, detail: str = "") -> None:
-        """A command of the user, from whatever door."""
-        self.engine.turn([UserCommand(self._env.now_us(), action, "", origin, detail)])
+    def command(self, action: str, origin: str, detail: str = "", symbol: str = "") -> None:
+        """A command of the user, from whatever door; a `symbol` only for a "stop" of one pair."""
+        self.engine.turn([UserCommand(self._env.now_us(), action, symbol, origin, detail)])
 
     async def stop(self, origin: str) -> bool:
         """Stop in order: no new exposure, cancels until their ends are proven, then the journal's last words.
@@ -127,13 +126,17 @@ class Runner:
 
     def _end_pairs(self, now_us: int) -> None:
         """End each pair whose duration is over; with the last one the run winds down."""
-        over = {s for s, lasts_us in self._durations_us.items() if 0 < lasts_us <= now_us - self._started_us}
+        over = {s for s, lasts_us in self._durations_us.items() if 0 < lasts_us <= now_us - self._started_us or self._is_ended(s)}
         if over and len(over) == len(self._durations_us):
             self._wind_down()
             return
-        for symbol in sorted(over - self._ended_pairs):
-            self._ended_pairs.add(symbol)
-            self.engine.turn([UserCommand(now_us, "stop", symbol, "duration")])
+        for symbol in sorted(s for s in over if not self._is_ended(s)):
+            self.command("stop", "duration", symbol=symbol)
+
+    def _is_ended(self, symbol: str) -> bool:
+        """Whether this pair was stopped alone."""
+        market = self.engine.state.markets.get(symbol)
+        return market is not None and market.ended
 
     def _wind_down(self) -> None:
         """Every duration is over: nothing opens any more; what is held is guarded until nothing is wanted for it."""

@@ -31,6 +31,7 @@ EVENT_OF: Final = {
     "alert.command_stop": "command",
     "alert.command_cancel": "command",
     "alert.command_resume": "command",
+    "alert.command_edit": "command",
     "alert.unprotected": "unprotected",
     "alert.protected": "unprotected",
     "alert.market_closing": "unprotected",

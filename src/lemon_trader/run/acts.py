@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from lemon_trader.config.settings import LIVE, Face, Keys, PairSettings, RunSettings
-from lemon_trader.config.values import default, parse
 from lemon_trader.core.events import Started, UserCommand
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.state import Alert
@@ -25,11 +24,10 @@ from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.run.errand import FLATTEN, KILL, ORIGIN, RESUME, carry_out
 from lemon_trader.run.latch import is_latched, show_latch, show_preview
 from lemon_trader.run.looks import folded
-from lemon_trader.run.parts import make_signer
+from lemon_trader.run.parts import make_signer, values_of
 from lemon_trader.run.session import Session
 from lemon_trader.run.trading import FAILED, OK, REFUSED, carry, last_words
 from lemon_trader.strategies.catalog import STRATEGIES
-from lemon_trader.strategies.parameter import Value
 from lemon_trader.venues.venue import VenueLost
 
 LATCHING: Final = (KILL, FLATTEN)
@@ -119,10 +117,7 @@ def pairs_of(store_dir: Path, mode: str) -> tuple[PairSettings, ...]:
 def pair_of(started: Started) -> PairSettings:
     """The settings of a start as its record tells them; what does not read any more is at its default."""
     strategy = STRATEGIES.get(started.strategy)
-    values: dict[str, Value] = {}
-    for parameter in strategy.parameters if strategy is not None else ():
-        text = started.params.get(parameter.name)
-        values[parameter.name] = default(parameter) if text is None else parse(parameter, text)
+    values = {} if strategy is None else values_of(strategy, started.params)
     return PairSettings(started.strategy, started.symbol, values, budget=Decimal(started.budget_atoms) / ATOMS_PER_UNIT)
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from lemon_trader.config.settings import LimitSettings, PairSettings
-from lemon_trader.config.values import default
+from lemon_trader.config.values import default, parse
 from lemon_trader.core.instrument import GateError, Instrument
 from lemon_trader.core.market import Binding, MarketState
 from lemon_trader.core.state import AccountState
@@ -34,6 +34,16 @@ def default_values(strategy: str, **changed: Value) -> Mapping[str, Value]:
     unknown = changed.keys() - {p.name for p in parameters}
     assert not unknown, f"{strategy} has no parameter {unknown}"
     return {**{p.name: default(p) for p in parameters}, **changed}
+
+
+def texts_of(values: Mapping[str, Value]) -> dict[str, str]:
+    """Values as a journal keeps them: text by name, without those that are off or derived."""
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def values_of(strategy: Strategy, texts: Mapping[str, str]) -> dict[str, Value]:
+    """What `texts_of` kept, as values; what is not there is at its default. Raises BadSetting."""
+    return {p.name: parse(p, texts[p.name]) if p.name in texts else default(p) for p in strategy.parameters}
 
 
 def make_signer(api_key: str, secret: str, *, scheme: str = "ed25519") -> Signer:
@@ -94,16 +104,22 @@ def make_plan(pair: PairSettings, state: AccountState, instrument: Instrument, a
         except GateError as error:
             raise StartRefused("start.inventory", symbol=pair.symbol, error=error) from error
 
+    def edit(binding: Binding, texts: Mapping[str, str]) -> None:
+        before = strategy.features(binding.params)
+        binding.params = strategy.read(values_of(strategy, texts), market_of(state, state.markets[pair.symbol].instrument))
+        features = strategy.features(binding.params)
+        if features.windows_us != before.windows_us:  # else what was measured so far goes on being true
+            binding.features, binding.regrid = features, features.rescale
+
     def bind(_: MarketState) -> Binding:
         features = strategy.features(params)
         return Binding(
             strategy.name, strategy.targets, params, strategy.memory_type(), features, budget,
-            regrid=features.rescale, waiting=strategy.waiting,
+            regrid=features.rescale, waiting=strategy.waiting, edit=edit,
         )  # fmt: skip
 
     cost = instrument.notional_atoms(market.price_ticks, lots)
-    shown = {name: str(value) for name, value in values.items() if value is not None}
-    return Plan(pair.symbol, pair.strategy, shown, budget, lots, cost, params, bind)
+    return Plan(pair.symbol, pair.strategy, texts_of(values), budget, lots, cost, params, bind)
 
 
 def apply_limits(state: AccountState, limits: LimitSettings, plans: list[Plan]) -> None:
@@ -118,15 +134,15 @@ def apply_limits(state: AccountState, limits: LimitSettings, plans: list[Plan]) 
         of.position_notional_max = to_atoms(limits.position_notional) if limits.position_notional is not None else 0
         of.collar_ppm = int(limits.slippage_pct * PPM / 100)
         of.exit_collar_ppm = max(of.exit_collar_ppm, of.collar_ppm)
-        _check_reach(plan, of.collar_ppm)
+        check_reach(plan.symbol, plan.built, of.collar_ppm)
 
 
-def _check_reach(plan: Plan, collar_ppm: int) -> None:
+def check_reach(symbol: str, params: Any, collar_ppm: int) -> None:
     """Refuse an order that may reach further through the touch than the limits let any: it would be withheld. Raises StartRefused."""
     for name, flag in REACHES.items():
-        reach_ppm = getattr(plan.built, name, 0)
+        reach_ppm = getattr(params, name, 0)
         if reach_ppm > collar_ppm:
-            raise StartRefused("start.reach", symbol=plan.symbol, name=flag, value=percent(reach_ppm), limit=percent(collar_ppm))
+            raise StartRefused("start.reach", symbol=symbol, name=flag, value=percent(reach_ppm), limit=percent(collar_ppm))
 
 
 def to_atoms(amount: Decimal) -> int:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import signal
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -23,6 +23,7 @@ from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
 from lemon_trader.core.watch import held_text
 from lemon_trader.database.db import Database, DatabaseError
 from lemon_trader.database.journal import Journal, JournalBeside, JournalError, read_events
+from lemon_trader.database.packing import Packer
 from lemon_trader.database.records import Recorder, resume
 from lemon_trader.database.statistics import report
 from lemon_trader.engine.control import ControlServer
@@ -36,6 +37,7 @@ from lemon_trader.engine.watchdog import latches
 from lemon_trader.env import Env, Store
 from lemon_trader.exchanges.dialect import Signer
 from lemon_trader.logger import Log, Redactor
+from lemon_trader.run.editing import answer
 from lemon_trader.run.parts import apply_limits, make_paper, make_plan, make_venue
 from lemon_trader.run.telling import Telling
 from lemon_trader.venues.live import LiveVenue
@@ -105,6 +107,7 @@ class Session:
         self.log = Log(None if alone else self.store, mode=settings.mode, wall_us=env.wall_us, redactor=self._redactor)
         self.runner: Runner | None = None
         self.recent = Recent()
+        self._packer = Packer(self.store, days=settings.journal_days)
         self._db: Database | None = None
         self._recorder: Recorder | None = None
         self._control: ControlServer | None = None
@@ -226,6 +229,10 @@ class Session:
         """What would rest now if nothing were latched."""
         return preview(self.engine, self.env.now_us())
 
+    def edit(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a pair's parameters, or say what that would change: `run/editing.answer`."""
+        return answer(self.engine, self.env.now_us(), request)
+
     def picture(self) -> dict[str, Any]:
         """A snapshot now."""
         return snapshot(self.engine, self.env.now_us(), self.settings.mode, self.recent)
@@ -273,7 +280,7 @@ class Session:
     # -- inside --
 
     async def _open_control(self) -> None:
-        self._control = ControlServer(self.store, self.picture, self._command, self.preview)
+        self._control = ControlServer(self.store, self.picture, self._command, self.preview, self.edit)
         await self._control.start()
 
     def _keep_grids(self) -> None:
@@ -325,11 +332,21 @@ class Session:
                     self.store.remove(name)
                     self._latched.discard(name)
 
-    def _command(self, action: str, origin: str, detail: str) -> None:
+    def _command(self, action: str, origin: str, detail: str, symbol: str) -> dict[str, Any]:
+        """Do what somebody commands; a `stop` of the last pair that trades is the run's."""
         assert self.runner is not None
+        traded = {s: m for s, m in sorted(self.state.markets.items()) if m.binding is not None}
+        if symbol and action != "stop":
+            return {"refused": [["running.whole-account", {"symbol": symbol, "action": action}]]}
+        if symbol and symbol not in traded:
+            return {"refused": [["running.not-traded", {"symbol": symbol, "traded": ", ".join(traded)}]]}
+        if symbol and not all(m.ended for s, m in traded.items() if s != symbol):
+            self.runner.command(action, origin, detail, symbol)
+            return {"done": action, "symbol": symbol}
         self.runner.command(action, origin, detail)
         if action == "stop":
             self.runner.end()
+        return {"done": action}
 
     def _alert(self, alert: Alert) -> None:
         self.log.note(GRADES[alert.grade], alert.key, alert.values)
@@ -341,6 +358,8 @@ class Session:
         self.log.flush()
         if self._telling is not None:
             self._telling.ticked()
+        if not self._is_beside and self._packer.step(now_us) and self._packer.error:
+            self.log.note("warning", "journal not packed", {"reason": self._packer.error})
         if now_us >= self._picture_us:
             self._picture_us = now_us + PICTURE_US
             self._save_picture()

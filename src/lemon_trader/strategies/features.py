@@ -11,6 +11,11 @@ class MarketFeatures:
     def __init__(self, volatility_window_us: int, fall_window_us: int) -> None:
         self.state = Features(volatility_window_us, fall_window_us)
 
+    @property
+    def windows_us(self) -> tuple[int, int]:
+        """Over which times volatility and fall are measured, µs."""
+        return self.state.volatility_window_us, self.state.fall_window_us
+
     def rescale(self, tick_factor: int) -> None:
         """Go on in ticks that are smaller by this factor; what the features say does not change."""
         state = self.state

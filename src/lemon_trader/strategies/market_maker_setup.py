@@ -10,7 +10,7 @@ from lemon_trader.core.units import PPM, US_PER_S
 from lemon_trader.formulas.rounding import ceil_div, root
 from lemon_trader.strategies.features import MarketFeatures
 from lemon_trader.strategies.market_maker import MarketMakerMemory, MarketMakerParams, targets
-from lemon_trader.strategies.parameter import Market, Parameter, StrategyRefused, Value
+from lemon_trader.strategies.parameter import QUOTE, START, Market, Parameter, StrategyRefused, Value
 from lemon_trader.strategies.reading import Settings, percent, stamp
 
 SPOT_TARGET_PPM: Final = 500_000  # half coins, half money: both sides can be quoted from the first minute
@@ -19,11 +19,11 @@ TOLERANCE_PARTS: Final = 10  # a derived tolerance is a tenth of the spread
 
 PARAMETERS: Final = (
     Parameter("spread", "--spread", "pct", "0.4", "help.spread", low="0.0001", high="50", sane_low="0.01", sane_high="10"),
-    Parameter("budget", "--budget", "quote", None, "help.budget", low="1", sane_high="1000000"),
-    Parameter("quantity", "--quantity", "qty", None, "help.quantity"),
+    Parameter("budget", "--budget", "quote", None, "help.budget", low="1", sane_high="1000000", acts=START),
+    Parameter("quantity", "--quantity", "qty", None, "help.quantity", acts=QUOTE),
     Parameter("max_orders", "--max-orders", "int", "3", "help.max-orders", low="1", high=str(LEVELS_MAX)),
     Parameter("level_step_pct", "--level-step-pct", "pct", None, "help.level-step-pct", low="0.0001", high="20", sane_high="5"),
-    Parameter("duration", "--duration", "duration", "1h", "help.duration", low="1s", sane_high="366d"),
+    Parameter("duration", "--duration", "duration", "1h", "help.duration", low="1s", sane_high="366d", acts=START),
     Parameter("interval", "--interval", "duration", "60s", "help.interval", low="1s", sane_high="1h"),
     Parameter("requote_pct", "--requote-pct", "pct", None, "help.requote-pct", low="0", high="10", sane_high="2"),
     Parameter("pull_pause", "--pull-pause", "duration", "1s", "help.pull-pause", low="0s", sane_high="5m"),
@@ -57,7 +57,7 @@ class MarketMaker:
 
     def build(self, values: Mapping[str, Value], market: Market) -> MarketMakerParams:
         """The params record. Raises StrategyRefused."""
-        params = self._read(values, market)
+        params = self.read(values, market)
         instrument = market.instrument
         if params.target_ppm < 0 and not instrument.is_perp:
             raise StrategyRefused(
@@ -91,7 +91,7 @@ class MarketMaker:
 
     def budget_needed(self, values: Mapping[str, Value], market: Market) -> int:
         """The smallest budget with which all levels of both sides can rest, quote atoms; 0 while the price is unknown."""
-        return self._budget_needed(self._read(values, market), market)
+        return self._budget_needed(self.read(values, market), market)
 
     def features(self, params: MarketMakerParams) -> MarketFeatures:
         """A fresh maker of volatility and fall over the windows of `params`."""
@@ -106,7 +106,7 @@ class MarketMaker:
 
     def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
         """What works and ought to be said: a spread that cannot earn its fees, one below a tick, orders below the minimum."""
-        params = self._read(values, market)
+        params = self.read(values, market)
         found: list[tuple[str, dict[str, object]]] = []
         fees = break_even_ppm(market)
         if params.spread_ppm < fees:
@@ -117,7 +117,8 @@ class MarketMaker:
             found.append(("quote.tolerance-wide", {"value": percent(params.tolerance_ppm), "half": percent(params.spread_ppm // 2)}))
         return found
 
-    def _read(self, values: Mapping[str, Value], market: Market) -> MarketMakerParams:
+    def read(self, values: Mapping[str, Value], market: Market) -> MarketMakerParams:
+        """The params record of values that were checked before. Raises StrategyRefused for one that is none."""
         settings = Settings(values, self.parameters)
         perp = market.instrument.is_perp
         spread = settings.rate("spread")

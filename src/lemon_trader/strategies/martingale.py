@@ -29,6 +29,7 @@ from lemon_trader.strategies.martingale_records import (
     MANUAL,
     MARKET,
     READY,
+    REPLAN,
     SETTLE_US,
     STOPPED,
     WAIT_BUDGET,
@@ -153,6 +154,7 @@ def generate_martingale_orders(params: MartingaleParams, view: View, position: P
     memory.enter_by_market = 0
     memory.attempts = 0
     memory.entry_us = view.now_us
+    memory.stamp = params.stamp
     memory.layers = params.layers
     memory.dust_atoms = position.base_atoms * params.side
     memory.dust_cost = position.cost_atoms
@@ -222,8 +224,11 @@ def calculate_prices(params: MartingaleParams, memory: MartingaleMemory) -> None
 def follow_entry(params: MartingaleParams, view: View, memory: MartingaleMemory) -> int:
     """Follow the market with an entry that nothing has been bought by yet, or give it up; 1 when the phase has changed.
 
-    Prices move under the same keys and never beyond `anchor_most`, so the budget holds whatever fills meanwhile.
+    Prices move under the same keys and never beyond `anchor_most`, so the budget holds whatever fills meanwhile. An entry that was planned
+    by other parameters is taken back: it might rest for ever where nobody wants it any more.
     """
+    if memory.stamp != params.stamp:
+        memory.giving_up = REPLAN
     if memory.giving_up == 0 and view.fresh and view.may_open and params.entry != MANUAL:
         touch = view.ask_ticks if params.side == BUY else view.bid_ticks
         if memory.by_market:
@@ -243,8 +248,9 @@ def follow_entry(params: MartingaleParams, view: View, memory: MartingaleMemory)
     if memory.giving_up == 0 or orders_alive(view):
         return 0
     by_market = memory.by_market
-    end_cycle(memory, view.now_us + (SETTLE_US if by_market or params.fallback == BY_MARKET else params.cooldown_us))
-    memory.enter_by_market = 1 if by_market == 0 and params.fallback == BY_MARKET else 0
+    replan = memory.giving_up == REPLAN
+    end_cycle(memory, view.now_us + (SETTLE_US if replan or by_market or params.fallback == BY_MARKET else params.cooldown_us))
+    memory.enter_by_market = 1 if by_market == 0 and not replan and params.fallback == BY_MARKET else 0
     return 1
 
 

@@ -19,6 +19,8 @@ MANUAL: Final = 2  # a limit at a price of the person's own
 
 SETTLE_US: Final = 1_000_000  # a resting stop moves at most once in this time, and an unanswered one is sent again after it
 
+REPLAN: Final = 2
+
 SKIP: Final = 0  # an entry that was not filled is given up, the next cycle tries again
 BY_MARKET: Final = 1  # the next cycle goes in by MARKET
 
@@ -57,6 +59,7 @@ class MartingaleParams:
         cooldown_us / pause_us: before the next cycle, after a profit and after a stop.
         cycles: to run; 0 = no end. winding_down: 1 = no new cycle.
         share_ppb / depth_ppm: per layer, its part of the budget and its distance from the anchor.
+        stamp: of what a cycle is planned by; another stamp is another plan.
     """
 
     side: int = BUY
@@ -81,6 +84,7 @@ class MartingaleParams:
     winding_down: int = 0
     share_ppb: list[int] = ints(LAYERS_MAX)
     depth_ppm: list[int] = ints(LAYERS_MAX)
+    stamp: int = 0
 
 
 @dataclass(slots=True)
@@ -94,14 +98,14 @@ class MartingaleMemory:
         anchor_ticks / anchor_most: price of layer 0, and the highest that its sizes leave budget for.
         by_market: 1 when layer 0 takes; anchored: 1 once the ladder hangs on what layer 0 was filled at (at once without by_market).
         enter_by_market: the next cycle takes. attempts / entry_us: pricings used up, and when the last was.
-        giving_up: 1 when the entry is being taken back.
+        giving_up: 1 when the entry is being taken back, REPLAN when that is because another plan is wanted.
         dust_atoms / dust_cost: base and cost held when the cycle was armed.
         reached: 1 once the position could be sold; bought: lots ever filled in layers, and base_atoms, at the last computation.
         depth: deepest layer with a fill; exit_ticks / stop_ticks: 0 = nothing to close.
         cycle_lots: the most that this cycle can hold.
         trigger_generation / trigger_ticks / trigger_us: of the resting stop, and when it last moved.
         trigger_fills: lots ever filled in its slot when the cycle began.
-        price / total / depth_ppm: per layer, frozen when the cycle is armed.
+        price / total / depth_ppm: per layer, frozen when the cycle is armed. stamp: of the parameters that it was planned by.
     """
 
     phase: int = IDLE
@@ -133,3 +137,4 @@ class MartingaleMemory:
     price: list[int] = ints(LAYERS_MAX, "ticks")
     total: list[int] = ints(LAYERS_MAX, "lots")
     depth_ppm: list[int] = ints(LAYERS_MAX)
+    stamp: int = 0

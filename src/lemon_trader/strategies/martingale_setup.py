@@ -13,8 +13,8 @@ from lemon_trader.formulas.rounding import PPB, ceil_div
 from lemon_trader.strategies.features import MarketFeatures
 from lemon_trader.strategies.martingale import targets, waiting
 from lemon_trader.strategies.martingale_records import CLOSE, IDLE, MANUAL, STOPPED, MartingaleMemory, MartingaleParams
-from lemon_trader.strategies.parameter import Market, Parameter, StrategyRefused, Value
-from lemon_trader.strategies.reading import Settings, percent
+from lemon_trader.strategies.parameter import CYCLE, FILL, START, Market, Parameter, StrategyRefused, Value
+from lemon_trader.strategies.reading import Settings, percent, stamp
 from lemon_trader.strategies.sheet import anchors, plan_lots
 
 DEEPEST_PPM: Final = 950_000  # a layer 95 % under the anchor: deeper is a mistake, not a plan
@@ -35,27 +35,33 @@ PHASES: Final = {CLOSE: "wait.close", STOPPED: "wait.stopped"}
 
 # A STOP reaches no further than the 3 % that the limits let a closing order reach: one that they withheld would protect nothing.
 PARAMETERS: Final = (
-    Parameter("budget", "--budget", "quote", "400", "help.budget", low="1", sane_high="1000000"),
-    Parameter("layers", "--layers", "int", "6", "help.layers", low="1", high=str(LAYERS_MAX), sane_high="12"),
-    Parameter("multiplier", "--multiplier", "number", "1.4", "help.multiplier", low="1", high="10", sane_high="2.5"),
-    Parameter("step_pct", "--step-pct", "pct", "1.5", "help.step-pct", low="0.001", high="50", sane_low="0.05", sane_high="10"),
-    Parameter("step_scale", "--step-scale", "number", "1.25", "help.step-scale", low="0.5", high="5", sane_high="2.5"),
+    Parameter("budget", "--budget", "quote", "400", "help.budget", low="1", sane_high="1000000", acts=START),
+    Parameter("layers", "--layers", "int", "6", "help.layers", low="1", high=str(LAYERS_MAX), sane_high="12", acts=CYCLE),
+    Parameter("multiplier", "--multiplier", "number", "1.4", "help.multiplier", low="1", high="10", sane_high="2.5", acts=CYCLE),
+    Parameter("step_pct", "--step-pct", "pct", "1.5", "help.step-pct", low="0.001", high="50", sane_low="0.05", sane_high="10", acts=CYCLE),
+    Parameter("step_scale", "--step-scale", "number", "1.25", "help.step-scale", low="0.5", high="5", sane_high="2.5", acts=CYCLE),
     Parameter("resting", "--resting", "int", "2", "help.resting", low="1", high=str(LAYERS_MAX)),
     Parameter(
         "take_profit_pct", "--take-profit-pct", "pct", "1.2", "help.take-profit-pct",
-        low="0.001", high="1000", sane_low="0.1", sane_high="20",
+        low="0.001", high="1000", sane_low="0.1", sane_high="20", acts=FILL,
     ),
-    Parameter("stop_loss_pct", "--stop-loss-pct", "pct", "8", "help.stop-loss-pct", low="0.01", high="99", sane_low="1", sane_high="60"),
-    Parameter("stop_by_layer", "--stop-by-layer", "bool", "true", "help.stop-by-layer"),
+    Parameter(
+        "stop_loss_pct", "--stop-loss-pct", "pct", "8", "help.stop-loss-pct",
+        low="0.01", high="99", sane_low="1", sane_high="60", acts=FILL,
+    ),
+    Parameter("stop_by_layer", "--stop-by-layer", "bool", "true", "help.stop-by-layer", acts=FILL),
     Parameter("stop_inside_ladder", "--stop-inside-ladder", "bool", "false", "help.stop-inside-ladder"),
     Parameter("stop_slippage_pct", "--stop-slippage-pct", "pct", "2", "help.stop-slippage-pct", low="0.01", high="3", sane_low="0.1"),
     Parameter("protect_beyond_pct", "--protect-beyond-pct", "pct", "0.5", "help.protect-beyond-pct", low="0.01", high="20", sane_high="5"),
-    Parameter("entry", "--entry", "choice", "offset", "help.entry", choices=("offset", "market", "manual")),
-    Parameter("entry_offset_pct", "--entry-offset-pct", "pct", "0.1", "help.entry-offset-pct", low="0", high="50", sane_high="5"),
-    Parameter("entry_price", "--entry-price", "price", None, "help.entry-price"),
+    Parameter("entry", "--entry", "choice", "offset", "help.entry", choices=("offset", "market", "manual"), acts=CYCLE),
+    Parameter(
+        "entry_offset_pct", "--entry-offset-pct", "pct", "0.1", "help.entry-offset-pct",
+        low="0", high="50", sane_high="5", acts=CYCLE,
+    ),
+    Parameter("entry_price", "--entry-price", "price", None, "help.entry-price", acts=CYCLE),
     Parameter("entry_attempts", "--entry-attempts", "int", "3", "help.entry-attempts", low="0", high="1000"),
     Parameter("entry_wait", "--entry-wait", "duration", "60s", "help.entry-wait", low="1s", sane_high="1d"),
-    Parameter("entry_chase_pct", "--entry-chase-pct", "pct", "0.5", "help.entry-chase-pct", low="0", high="20", sane_high="3"),
+    Parameter("entry_chase_pct", "--entry-chase-pct", "pct", "0.5", "help.entry-chase-pct", low="0", high="20", sane_high="3", acts=CYCLE),
     Parameter("entry_fallback", "--entry-fallback", "choice", "market", "help.entry-fallback", choices=("skip", "market")),
     Parameter("entry_slippage_pct", "--entry-slippage-pct", "pct", "0.2", "help.entry-slippage-pct", low="0", high="5", sane_high="1"),
     Parameter("cooldown", "--cooldown", "duration", "30s", "help.cooldown", low="0s", sane_high="7d"),
@@ -77,7 +83,7 @@ class Martingale:
     def build(self, values: Mapping[str, Value], market: Market) -> MartingaleParams:
         """The params record. Raises StrategyRefused."""
         settings = Settings(values, self.parameters)
-        params = self._read(settings, market)
+        params = self.read(values, market)
         _check_depth(params, settings)
         if not settings.switch("stop_inside_ladder"):
             _check_stop(params, market, settings)
@@ -86,7 +92,7 @@ class Martingale:
 
     def budget_needed(self, values: Mapping[str, Value], market: Market) -> int:
         """The smallest budget with which every layer reaches the market's minimum, quote atoms; 0 while the price is unknown."""
-        return smallest_budget(self._read(Settings(values, self.parameters), market), market)
+        return smallest_budget(self.read(values, market), market)
 
     def features(self, params: MartingaleParams) -> MarketFeatures:
         """A fresh maker of volatility and fall; a martingale decides by neither, the screens show them."""
@@ -100,7 +106,7 @@ class Martingale:
     def warnings(self, values: Mapping[str, Value], market: Market) -> list[tuple[str, dict[str, object]]]:
         """What works and ought to be said: a profit that does not pay its fees, a stop inside the ladder, an entry above the market."""
         settings = Settings(values, self.parameters)
-        params = self._read(settings, market)
+        params = self.read(values, market)
         found: list[tuple[str, dict[str, object]]] = []
         fees = round_trip_ppm(market.maker_fee_ppm, market.maker_fee_ppm, 0 if market.instrument.is_perp else 1)
         if params.take_profit_ppm <= fees:
@@ -113,7 +119,9 @@ class Martingale:
             found.append(("ladder.entry-above-market", {"value": price(params.entry_ticks), "price": price(market.price_ticks)}))
         return found
 
-    def _read(self, settings: Settings, market: Market) -> MartingaleParams:
+    def read(self, values: Mapping[str, Value], market: Market) -> MartingaleParams:
+        """The params record of values that were checked before. Raises StrategyRefused for one that is none."""
+        settings = Settings(values, self.parameters)
         layers = settings.whole("layers")
         entry = settings.word("entry")
         if entry == MANUAL and not settings.is_set("entry_price"):
@@ -142,6 +150,8 @@ class Martingale:
         )
         _fill(params.share_ppb, layer_shares_ppb(layers, settings.factor("multiplier")))
         _fill(params.depth_ppm, layer_depths_ppm(layers, settings.rate("step_pct"), settings.factor("step_scale")))
+        plan = (layers, entry, params.offset_ppm, params.entry_ticks, params.chase_ppm, *params.share_ppb, *params.depth_ppm)
+        params.stamp = stamp(plan)
         return params
 
 

@@ -13,6 +13,16 @@ Value = Decimal | int | str | bool | None  # by kind: pct, quote, price, qty are
 KINDS: Final = ("pct", "quote", "price", "qty", "number", "int", "duration", "choice", "bool", "text", "list", "levels")
 
 
+# When a change acts: at the next decision; as each quote is placed again; when the next layer has filled; with the next cycle (an entry
+# that has bought nothing is planned anew at once); when the run is started again.
+NOW: Final = "now"
+QUOTE: Final = "quote"
+FILL: Final = "fill"
+CYCLE: Final = "cycle"
+START: Final = "start"
+ACTS: Final = (NOW, QUOTE, FILL, CYCLE, START)
+
+
 class Parameter(msgspec.Struct, frozen=True):
     """A named setting.
 
@@ -27,6 +37,8 @@ class Parameter(msgspec.Struct, frozen=True):
         choices: of a choice.
         help: message id of the sentence that explains it.
         secret: its value is shown masked wherever it is shown.
+        repeats: of a text that may hold several things with commas between: the flag may be given several times instead.
+        acts: of a strategy's own, when a change of it acts in a run that goes on, one of `ACTS`.
     """
 
     name: str
@@ -40,6 +52,8 @@ class Parameter(msgspec.Struct, frozen=True):
     sane_high: str | None = None
     choices: tuple[str, ...] = ()
     secret: bool = False
+    repeats: bool = False
+    acts: str = NOW
 
 
 class Market(msgspec.Struct, frozen=True):
@@ -71,6 +85,10 @@ class FeatureMaker(Protocol):
     def __call__(self, now_us: int, bid_ticks: int, ask_ticks: int) -> tuple[int, int]:
         """(volatility_ppm, fall_ppm) after this touch; times never go back."""
 
+    @property
+    def windows_us(self) -> tuple[int, int]:
+        """Over which times they are measured: with other windows another maker begins."""
+
     def rescale(self, tick_factor: int) -> None:
         """A tick has become so many; the features stay what they are."""
 
@@ -93,6 +111,9 @@ class Strategy(Protocol):
 
     def build(self, values: Mapping[str, Value], market: Market) -> Any:
         """The params record. Raises StrategyRefused."""
+
+    def read(self, values: Mapping[str, Value], market: Market) -> Any:
+        """The same of values that were checked before, and are judged by no market any more."""
 
     def features(self, params: Any) -> FeatureMaker:
         """A fresh maker of the view's features; called for every touch."""
