@@ -86,7 +86,7 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
                 if p.default == "true":
                     parser.add_argument(negative(p), dest=p.name, action="store_const", const="false")
             else:
-                parser.add_argument(p.flag, dest=p.name, action="append" if p.kind == "list" else "store")
+                parser.add_argument(p.flag, dest=p.name, action="append" if p.kind == "list" or p.repeats else "store")
     parser.add_argument("words", nargs="*")
     try:
         found, strangers = parser.parse_known_intermixed_args(list(arguments))
@@ -94,7 +94,7 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
         key = "flag.takes-no-value" if "explicit" in error.message else "flag.needs-value"
         raise BadSetting(key, name=error.argument_name) from error
     given = {name: value for name, value in vars(found).items() if name != "words" and value is not None}
-    flags = {name: "\n".join(value) if isinstance(value, list) else value for name, value in given.items()}
+    flags = {name: ("," if seen[name].repeats else "\n").join(value) if isinstance(value, list) else value for name, value in given.items()}
     if strangers:
         known = {p.flag for p in seen.values()} | {negative(p) for p in seen.values() if p.default == "true"}
         raise refuse_unknown(strangers[0].split("=")[0], known, say("place.command-line"))

@@ -29,7 +29,7 @@ LIMITS: Final = (
 )
 
 MARKET: Final = (
-    Parameter("market", "--market", "text", "synthetic", "help.market"),
+    Parameter("market", "--market", "text", "synthetic", "help.market", repeats=True),
     Parameter("seed", "--seed", "int", "1", "help.seed", low="0", high="4294967295"),
     Parameter("speed", "--speed", "number", "1", "help.speed", low="0.01", high="100000"),
 )

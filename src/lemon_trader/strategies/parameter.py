@@ -38,6 +38,7 @@ class Parameter(msgspec.Struct, frozen=True):
         help: message id of the sentence that explains it.
         secret: its value is shown masked wherever it is shown.
         repeats: of a text that may hold several things with commas between: the flag may be given several times instead.
+        repeats: of a text that may hold several things with commas between: the flag may be given several times instead.
         acts: of a strategy's own, when a change of it acts in a run that goes on, one of `ACTS`.
     """
 
@@ -52,6 +53,7 @@ class Parameter(msgspec.Struct, frozen=True):
     sane_high: str | None = None
     choices: tuple[str, ...] = ()
     secret: bool = False
+    repeats: bool = False
     repeats: bool = False
     acts: str = NOW
 
