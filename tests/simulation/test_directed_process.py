@@ -1,12 +1,15 @@
 """Faults of the process that carries the program: lives that are too short, an ordered end, a slow disk (fault matrix F)."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from tests.simulation.directed import MAKER, MARTINGALE, PERP, SPOT, WORLDS, S, Stage, has_trigger, play
 from tests.simulation.watch import STORE
 
 from lemon_trader.core.units import BUY, HALTED, PROVEN_ABSENT, UNKNOWN
+from lemon_trader.database.journal import Journal
+from lemon_trader.database.packing import Packer
 from lemon_trader.engine.watchdog import KILL_FILE, LATCH_FILE
 from lemon_trader.sandbox.faults import Kind
 
@@ -55,5 +58,26 @@ def test_F76_what_lies_in_the_folder_halts_a_running_engine_and_its_next_life(fi
             assert has_trigger(s)
         await s.again()
         assert s.session.state.mode == HALTED
+
+    play(script, strategy, symbol)
+
+
+@pytest.mark.parametrize(("strategy", "symbol"), [(MAKER, PERP), (MARTINGALE, SPOT)])
+def test_F64_closed_parts_of_the_journal_are_packed_while_it_trades_and_the_next_life_reads_them(strategy, symbol, monkeypatch):
+    monkeypatch.setattr("lemon_trader.run.session.Journal", partial(Journal, segment_bytes=4_000))
+    monkeypatch.setattr("lemon_trader.run.session.Packer", lambda store, days: Packer(store, days=days - 7))
+    monkeypatch.setattr("lemon_trader.database.packing.LOOK_US", S)
+
+    async def script(s: Stage):
+        files = lambda: sorted(name for name in s.life.disks[STORE].files if name.startswith("journal-"))  # noqa: E731  asked again and again
+        await s.begin()
+        await s.quoting()
+        for _ in range(3):
+            await s.wait(30)
+            s.session.engine.checkpoint(s.now_us)
+        await s.until(lambda: len(files()) > 1 and all(n.endswith(".gz") for n in files()[:-1]), "all but the one that is written", 60)
+        s.life.records.clear()  # lost: the next start builds them anew out of all of it
+        await s.again()
+        await s.quoting()
 
     play(script, strategy, symbol)

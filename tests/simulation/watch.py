@@ -3,12 +3,14 @@
 This file knows both sides and turns the exchange's records into plain values; the checkers know neither.
 """
 
+import gzip
 import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from tests.fake_env import End, FakeEnv
+from tests.fake_store import Disk, Image
 from tests.invariants.ends import Bounded, Display, Liveness, Restart
 from tests.invariants.fills import Ledger
 from tests.invariants.journal import EXIT, STOP, Anchors, Authority, Chain, History, WriteAhead
@@ -209,7 +211,7 @@ class Watch:
         disk = life.disks[STORE]
         self._take_in()
         refuses = disk.free_bytes is not None and disk.free_bytes < 1
-        image = disk.files[JOURNAL]
+        image = _journal(disk)
         self.ahead.leaves(client_id, image.synced, closes=closes, refuses=refuses)
         self.sight.leaves(client_id, now, opens=not closes, refuses=refuses)
         self.quits.leaves(client_id, self._awake_us, opens=not closes)
@@ -360,9 +362,9 @@ class Watch:
     def _take_in(self) -> None:
         """Read the journal on: keys, totals and roles of what is attempted."""
         disk = self._life.disks.get(STORE)
-        if disk is None or JOURNAL not in disk.files:
+        if disk is None or not disk.files.keys() & {JOURNAL, f"{JOURNAL}.gz"}:
             return
-        image = disk.files[JOURNAL]
+        image = _journal(disk)
         self.chain.read(image.data)
         self.history.step(image.synced)
         self._read = min(self._read, len(self.chain.entries))
@@ -456,8 +458,9 @@ class Watch:
         self.authority.check()
         self.anchors.end()
         disk = life.disks[STORE]
-        self.history.end(bytes(disk.files[JOURNAL].data))
-        self.bounded.count("journal bytes", len(disk.files[JOURNAL].data))
+        journal = _journal(disk)
+        self.history.end(bytes(journal.data))
+        self.bounded.count("journal bytes", len(journal.data))
         self.bounded.count("log bytes", sum(len(f.data) for name, f in disk.files.items() if "log" in name))
         self.bounded.end()
         self.canary.end((name, bytes(image.data)) for name, image in disk.files.items())
@@ -475,6 +478,18 @@ class Watch:
         i = life.instrument
         self.display.left(action, resting, self.truth.position, self.truth.quantity(max(1, i.min_lots)))
         self._collect()
+
+
+def _journal(disk: Disk) -> Image:
+    """The journal's files as one: each continues the one before it, and some are packed."""
+    names = sorted(name for name in disk.files if name.startswith("journal-"))
+    if names == [JOURNAL]:
+        return disk.files[JOURNAL]
+    images = {name.removesuffix(".gz"): disk.files[name] for name in reversed(names)}  # the plain one, where both are there
+    parts = [gzip.decompress(i.data) if i is disk.files.get(f"{name}.gz") else bytes(i.data) for name, i in sorted(images.items())]
+    whole = b"".join(parts)
+    last = images[max(images)]
+    return Image(bytearray(whole), len(whole) - (len(last.data) - last.synced))
 
 
 def _decoded(payload: bytes) -> Any:

@@ -40,6 +40,7 @@ HOUSE: Final = (
     Parameter("lang", "--lang", "choice", None, "help.lang", choices=LANGUAGES),
     Parameter("data_dir", "--data-dir", "text", "data-store", "help.data-dir"),
     Parameter("durability", "--durability", "choice", "normal", "help.durability", choices=("normal", "strict")),
+    Parameter("journal_days", "--journal-days", "int", "7", "help.journal-days", low="0", high="36500"),
     Parameter("watchdog", "--watchdog", "bool", "true", "help.watchdog"),
     Parameter("watchdog_after", "--watchdog-after", "duration", "10s", "help.watchdog-after", low="3s", high="5m"),
     Parameter("ws_proxy", "--ws-proxy", "text", None, "help.ws-proxy"),

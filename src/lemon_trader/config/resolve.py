@@ -132,6 +132,7 @@ def resolve(request: Request, declarations: Declarations) -> Resolved:
         accept_fee_loss=bool(house["accept_fee_loss"]),
         unproven=bool(house["unproven"]),
         strict=house["durability"] == "strict",
+        journal_days=cast("int", house["journal_days"]),
         ws_proxy=None if house["ws_proxy"] is None else str(house["ws_proxy"]),
         json=bool(house["json"]),
         alerts=alert_settings(house),

@@ -171,6 +171,7 @@ class RunSettings:
         accept_fee_loss: a spread below the fee break-even is accepted in live without asking.
         unproven: lifts the live cap on the budget of an account whose `doctor --live-checks` has not passed.
         strict: sync each attempt to the disk before it is sent (`--durability strict`).
+        journal_days: closed parts of the journal are packed when they are so old; nothing of it is removed.
         ws_proxy: proxy URL for the streams; None = as HTTPS_PROXY says.
         json: the last line of output is one JSON object.
         alerts: who is told what.
@@ -192,6 +193,7 @@ class RunSettings:
     accept_fee_loss: bool = False
     unproven: bool = False
     strict: bool = False
+    journal_days: int = 7
     ws_proxy: str | None = None
     json: bool = False
     alerts: AlertSettings = field(default_factory=AlertSettings)

@@ -5,7 +5,8 @@
     body    = msgpack array of entries (array32)
     segment = file `journal-000001`; its first record begins with a `Header`, and from the second segment on goes on with the `Checkpoint`
               that made it, so a start reads no older one. `journal-000002.r1` is read in place of `journal-000002`: a repair wrote it, and
-              where it stops short of the segment after it, history has a hole.
+              where it stops short of the segment after it, history has a hole. `journal-000001.gz` is the same bytes, packed by
+              `packing.py`; it counts where the plain file is gone.
 
 A segment is made whole and synced, and the one before was synced first, so only the last one may end in a torn record. SHA-256 rather than
 BLAKE2b because processors have instructions for it: 0.46 against 0.58 µs for a fill, 5.4 against 11.7 µs for 8 KB of market facts.
@@ -13,6 +14,7 @@ BLAKE2b because processors have instructions for it: 0.46 against 0.58 µs for a
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
@@ -31,7 +33,11 @@ ARRAY32: Final = 0xDD  # msgpack's mark of a list whose length takes four bytes
 _HEAD: Final = struct.Struct("<I16s")
 _ARRAY: Final = struct.Struct(">BI")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+NEVER_US: Final = 2**63 - 1
 _SMALLEST_BODY: Final = 7  # the array head and an empty map at least
+PACKED: Final = ".gz"
+SLICE_BYTES: Final = 64 * 1024
+GZIP: Final = 31  # zlib's word for: with gzip's head and its check sum
 
 
 class Header(msgspec.Struct, frozen=True, tag=True):
@@ -87,6 +93,10 @@ class JournalCorrupt(JournalError):
         self.file = file
         self.offset = offset
         self.why = why
+
+
+class JournalCutOff(JournalError):
+    """The oldest segments are not there."""
 
 
 class JournalTooNew(JournalError):
@@ -148,13 +158,48 @@ def segment_file(name: str, number: int, revision: int) -> str:
 
 
 def segment_files(store: Store, name: str) -> list[tuple[str, int, int]]:
-    """(file, number, revision) of the segments that count, in order: of each number the last revision."""
-    pattern = re.compile(re.escape(name) + r"-(\d{6})(?:\.r(\d{1,6}))?\Z", re.ASCII)
-    best: dict[int, int] = {}
+    """(file, number, revision) of the segments that count, in order: of each number the last revision, plain where it is there plain."""
+    pattern = re.compile(re.escape(name) + r"-(\d{6})(?:\.r(\d{1,6}))?(\.gz)?\Z", re.ASCII)
+    best: dict[int, tuple[int, bool, str]] = {}
     for match in filter(None, map(pattern.match, store.names())):
-        number, revision = int(match[1]), int(match[2] or 0)
-        best[number] = max(revision, best.get(number, 0))
-    return [(segment_file(name, number, best[number]), number, best[number]) for number in sorted(best)]
+        number, found = int(match[1]), (int(match[2] or 0), match[3] is None, match[0])
+        best[number] = max(found, best.get(number, found))
+    return [(best[number][2], number, best[number][0]) for number in sorted(best)]
+
+
+def whole_files(store: Store, name: str) -> list[tuple[str, int, int]]:
+    """`segment_files` of a journal that has its beginning. Raises JournalCutOff."""
+    files = segment_files(store, name)
+    if files and files[0][1] != 1:
+        raise JournalCutOff(
+            f"{files[0][0]} is the oldest file of the journal and is not its first: bring the older ones back beside it. "
+            f"A start does without them, a rebuild of the records does not"
+        )
+    return files
+
+
+def segment_bytes(store: Store, file: str) -> bytes:
+    """The bytes of a segment, unpacked. Raises JournalCorrupt for a packed one that is damaged, OSError."""
+    data = store.read(file)
+    if not data and not file.endswith(PACKED):
+        file += PACKED  # packed a moment ago, after its name was read
+        data = store.read(file)
+    if file.endswith(PACKED) and data:
+        data, why = unpacked(data)
+        if why:
+            raise JournalCorrupt(file, len(data), f"it cannot be unpacked beyond that ({why})")
+    return data
+
+
+def unpacked(data: bytes) -> tuple[bytes, str]:
+    """(what can be unpacked, why that is not the whole; "" when it is)."""
+    unpack, out = zlib.decompressobj(GZIP), bytearray()
+    try:
+        for at in range(0, len(data), SLICE_BYTES):  # in pieces, so that what stands before the damage comes out
+            out += unpack.decompress(data[at : at + SLICE_BYTES])
+    except zlib.error as error:
+        return bytes(out), str(error)
+    return bytes(out), "" if unpack.eof and not unpack.unused_data else "it ends too early or too late"
 
 
 def segments(store: Store, name: str) -> Iterator[Segment]:
@@ -182,7 +227,7 @@ def load(store: Store, file: str, revision: int, before: Segment | None, *, is_l
         before: the segment that it must continue; None = any.
         is_last: a torn tail is no damage.
     """
-    data = store.read(file)
+    data = segment_bytes(store, file)
     chain = before.end_hash if before and not before.revision else None
     segment, damage = examine(file, revision, data, chain)
     if segment is None:
@@ -219,6 +264,13 @@ def examine(file: str, revision: int, data: bytes, chain: bytes | None) -> tuple
     segment = Segment(file, revision, header, data, spans, clean, digest)
     intact = next(intact_after(data, clean, digest), None)
     return segment, f"the record does not verify, but one at byte {intact[0] - HEAD_BYTES} behind it does" if intact else ""
+
+
+def began_us(data: bytes) -> int:
+    """When a segment was made, engine time in µs; never, for one whose header cannot be read."""
+    first = _span(data, 0)
+    header = _header("", data, first) if first else None
+    return header.created_us if header is not None else NEVER_US
 
 
 def intact_after(data: bytes, damage: int, digest: bytes) -> Iterator[tuple[int, int]]:

@@ -32,6 +32,7 @@ from lemon_trader.database.chain import (
     segment_file,
     segment_files,
     segments,
+    whole_files,
 )
 from lemon_trader.env import File, Store
 
@@ -43,7 +44,7 @@ __all__ = [
 Durability = Literal["normal", "strict"]
 
 MARKET_BUFFER_BYTES: Final = 8 * 1024  # more than this is written without waiting for an account fact
-SEGMENT_BYTES: Final = 64 * 1024 * 1024  # a checkpoint beyond this begins a new file
+SEGMENT_BYTES: Final = 16 * 1024 * 1024  # a checkpoint beyond this begins a new file; so much is read at once to be packed
 SPOOL_BYTES: Final = 16 * 1024 * 1024
 _MARKET: Final = frozenset(MARKET_FACTS)
 _SYNCED: Final = frozenset((IdsReserved, Latched, MarketClosing, Anchor, UserCommand))
@@ -385,8 +386,9 @@ def peek(store: Store, name: str = "journal") -> Opened | None:
 def read_events(store: Store, name: str = "journal") -> Iterator[AnyEvent]:
     """Every fact from the very beginning, verified; a torn tail (a record being written just now) ends it. Changes nothing.
 
-    Raises JournalCorrupt, JournalTooNew, OSError.
+    Raises JournalCorrupt, JournalCutOff, JournalTooNew, OSError.
     """
+    whole_files(store, name)
     for segment in segments(store, name):
         for index in range(len(segment.spans)):
             yield from _facts([segment.entries(index)])

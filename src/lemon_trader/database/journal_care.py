@@ -5,11 +5,13 @@ import msgspec
 from lemon_trader.core.events import IdsReserved, Latched
 from lemon_trader.database.chain import (
     NO_HASH,
+    PACKED,
     VERSION,
     Checkpoint,
     Entry,
     Header,
     JournalCorrupt,
+    JournalCutOff,
     Segment,
     decode_body,
     examine,
@@ -18,6 +20,8 @@ from lemon_trader.database.chain import (
     segment_file,
     segment_files,
     segments,
+    unpacked,
+    whole_files,
 )
 from lemon_trader.database.journal import JournalForeign
 from lemon_trader.env import Store
@@ -68,6 +72,7 @@ def verify(store: Store, name: str = "journal") -> Verified:
     files = records = entries = clean = torn = 0
     end_hash, damage = "", ""
     try:
+        whole_files(store, name)
         for segment in segments(store, name):
             entries += sum(len(segment.entries(index)) for index in range(len(segment.spans)))
             files += 1
@@ -75,7 +80,7 @@ def verify(store: Store, name: str = "journal") -> Verified:
             clean += segment.clean
             torn = len(segment.data) - segment.clean
             end_hash = segment.end_hash.hex()
-    except JournalCorrupt as error:
+    except (JournalCorrupt, JournalCutOff) as error:
         damage = str(error)
     return Verified(files, records, entries, clean, torn, end_hash, damage)
 
@@ -108,9 +113,13 @@ def repair(store: Store, name: str = "journal", *, mode: str, account: str, now_
 def _repair(store: Store, name: str, error: JournalCorrupt, before: Segment | None, fresh: Header) -> Repaired:
     """Make the next revision of the damaged segment: its clean part, or only a header of its own when not even that is clean."""
     number, revision = next((n, r) for file, n, r in segment_files(store, name) if file == error.file)
-    data = store.read(error.file)
-    if error.offset:
-        kept = data[: error.offset]
+    data, offset = store.read(error.file), error.offset
+    if error.file.endswith(PACKED):
+        data, _ = unpacked(data)
+        whole, _ = examine(error.file, revision, data, None)
+        offset = min(offset, whole.clean if whole is not None else 0)  # what comes out of it may end within a record
+    if offset:
+        kept = data[:offset]
         part, _ = examine(error.file, revision, kept, None)
         assert part is not None, "what stands before the damage verifies"
         _check_ours(part.header, error.file, fresh.mode, fresh.account)
@@ -124,10 +133,10 @@ def _repair(store: Store, name: str, error: JournalCorrupt, before: Segment | No
             )
         )
         kept, digest = record(header.previous, (header,))
-    rescued = _rescue(data, error.offset, digest)
+    rescued = _rescue(data, offset, digest)
     new_file = segment_file(name, number, revision + 1)
     store.replace(new_file, kept + (record(digest, rescued)[0] if rescued else b""))
-    return Repaired(new_file, error.file, error.offset, error.offset, len(data) - error.offset, len(rescued))
+    return Repaired(new_file, error.file, offset, offset, len(data) - offset, len(rescued))
 
 
 def _count_facts(segment: Segment) -> int:
