@@ -31,6 +31,11 @@ TRADE_COLUMNS: Final = {"price", "qty", "side"}
 BOOK_COLUMNS: Final = {"kind", "last_id", "side", "price", "qty"}
 TOUCH_COLUMNS: Final = {"bid_px", "bid_qty", "ask_px", "ask_qty"}
 FUNDING_COLUMNS: Final = {"funding_rate"}
+BARS: Final = "bars"
+BOOK: Final = "book"
+TOUCH: Final = "touch"
+TRADES: Final = "trades"
+TAPE: Final = "tape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,17 @@ def open_recording(
     except UnknownMarket as error:
         raise RecordingError(str(error)) from None
     return opener(_Wanted(path, play, instrument, Part(start, limit, shift_to_us), seed, reference_us), table)
+
+
+def kind_of(path: str | Path) -> str:
+    """What a recording is: BARS, BOOK, TOUCH, TRADES or TAPE. Raises RecordingError as `open_recording` does."""
+    path = Path(path)
+    if path.name.endswith(tape.SUFFIXES):
+        return TAPE
+    refuse_inverse(path)
+    opener = _opener(path, read_columns(path, tape.SUFFIXES))
+    kinds: dict[object, str] = {_open_bars: BARS, _open_depth: BOOK, _open_touch: TOUCH, _open_prints: TRADES}
+    return kinds[opener]
 
 
 def _tape_lines(path: Path) -> Iterator[bytes]:

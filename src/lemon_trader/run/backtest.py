@@ -1,0 +1,217 @@
+"""`backtest`: one strategy over the past, through the engine that trades, under each model of fills that was asked for."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+
+from lemon_trader.backtest.bar_exchange import BarExchange
+from lemon_trader.backtest.bars import BarPlayer
+from lemon_trader.backtest.gather import Gathered
+from lemon_trader.backtest.latency import Drawn, Fixed, LatencyError, quantiles
+from lemon_trader.backtest.program import Program
+from lemon_trader.backtest.result import PRICE, Columns, Note, Result, check
+from lemon_trader.config.backtest import FILL_MODELS, QUEUES, TICK_DELAY_MS, BacktestSettings
+from lemon_trader.config.errors import BadSetting
+from lemon_trader.config.settings import Face
+from lemon_trader.core.state import AccountState
+from lemon_trader.core.units import PPM, US_PER_MS, US_PER_S
+from lemon_trader.engine.startup import Plan, StartRefused
+from lemon_trader.formulas.fill import FILL_MODELS as BAR_MODELS
+from lemon_trader.formulas.fill import FillRules
+from lemon_trader.formulas.queue import AHEAD, BEHIND, SPREAD, left_ahead
+from lemon_trader.market.recordings import BARS, TRADES
+from lemon_trader.market.tables import BarTable
+from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.rules import Rules
+from lemon_trader.run.backtest_data import Data, interval_us, load, symbol_of, with_funding
+from lemon_trader.run.backtest_latency import measured
+from lemon_trader.run.parts import apply_limits, make_plan, to_atoms
+from lemon_trader.sandbox.tiers import TIERS, UnknownTier, tier_of
+from lemon_trader.venues.replay import Delays, ReplayVenue, play
+
+__all__ = ["run_backtest", "symbol_of"]
+
+ACCOUNT: Final = "backtest"
+CAPITAL: Final = Decimal(1_000)
+QUIET_US: Final = 60 * US_PER_S  # a stretch without an act that is longer is a hole in the recording
+MARTINGALE_LAYERS: Final = "layers"
+
+
+def run_backtest(settings: BacktestSettings, face: Face) -> list[Result]:
+    """Play; the run that was asked for, and with `--bounds` the two ends between which the truth lies.
+
+    Raises:
+        BadSetting, StrategyRefused: before anything is played, or when the plan meets the market's first price.
+    """
+    data = load(settings)
+    fees = fees_of(settings, is_perp=data.instrument.is_perp)
+    models = FILL_MODELS if data.kind == BARS else QUEUES
+    asked = settings.fill_model if data.kind == BARS else settings.queue
+    ends = (models[0], models[1] if data.kind == BARS else models[-1]) if settings.bounds else ()
+    results = []
+    for model in dict.fromkeys((asked, *ends)):
+        face.say("backtest.playing", model=model, source=data.name)
+        try:
+            result = replay_bars(settings, data, model, fees) if data.kind == BARS else replay_acts(settings, data, model, fees)
+        except StartRefused as refused:
+            raise BadSetting(refused.key, **refused.values) from refused
+        check(result)
+        results.append(result)
+    return results
+
+
+def fees_of(settings: BacktestSettings, *, is_perp: bool) -> tuple[int, int]:
+    """(maker, taker) in ppm: the tier's, or what was said instead. Raises BadSetting."""
+    try:
+        tier = TIERS[0] if settings.fee_tier is None else tier_of(settings.fee_tier)
+    except UnknownTier as error:
+        raise BadSetting("backtest.fee-tier", reason=error) from error
+    rates = tier.fees_ppm[2:] if is_perp else tier.fees_ppm[:2]
+    maker, taker = (rate if own is None else own for rate, own in zip(rates, settings.fees_ppm, strict=True))
+    return maker, taker
+
+
+def delays_of(settings: BacktestSettings, *, is_fine: bool) -> tuple[Delays, str]:
+    """How long messages take, and that in words. Raises BadSetting."""
+    latency = settings.latency
+    if latency.measured_in:
+        found = measured(latency.measured_in)
+        try:
+            delays = Drawn(found, settings.seed)
+        except LatencyError as error:
+            raise BadSetting("backtest.latency", file=latency.measured_in, reason=error) from error
+        words = " + ".join(f"{quantiles(times)[0] / US_PER_MS:g}" for times in (found.entry, found.answer))
+        return delays, f"{latency.measured_in} ({words} ms)"
+    usual = int(TICK_DELAY_MS * US_PER_MS) if is_fine else 0
+    entry, answer, feed = (usual if us is None else us for us in (latency.entry_us, latency.answer_us, latency.feed_us))
+    return Fixed(entry, answer, feed), " + ".join(f"{us / US_PER_MS:g}" for us in (entry, answer, feed)) + " ms"
+
+
+def replay_bars(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int]) -> Result:
+    """Bars through the real engine. Raises BadSetting, StartRefused, StrategyRefused."""
+    table, instrument = data.bars, data.instrument
+    assert table is not None
+    delays, words = delays_of(settings, is_fine=False)
+    imf_ppm = max(instrument.imf_ppm, int(PPM / settings.leverage)) if instrument.is_perp and settings.leverage else instrument.imf_ppm
+    rules = FillRules(
+        model=BAR_MODELS.index(model), touch_ppm=settings.touch_ppm, seed=settings.seed, share_ppm=settings.share_ppm,
+        half_spread_ppm=settings.half_spread_ppm, maker_fee_ppm=fees[0], taker_fee_ppm=fees[1], imf_ppm=imf_ppm, mmf_ppm=instrument.mmf_ppm,
+    )  # fmt: skip
+    exchange = BarExchange(instrument, rules, capital_atoms(settings), delay_us=lambda _: delays.entry_us())
+    program = Program(instrument, exchange, Planner(settings, data), warm_up_us=0)
+    gathered = Gathered(program, table.every_us, has_mids=False)
+    traded = table.lots > 0
+    if not traded.any():
+        raise BadSetting("backtest.no-volume", file=data.name)
+    first = int(traded.argmax())
+    start_us = int(table.at_us[first])
+    program.open(start_us, exchange.terms(start_us), exchange.opening(start_us, int(table.open[first])), exchange.read(start_us))
+    played = BarPlayer(exchange, gathered.turn, table, data.funding).play()
+    return gathered.result(
+        end_us=int(table.at_us[-1]) + table.every_us, prices=_prices(table), price_every_us=table.every_us, start_us=start_us,
+        events=played, fill_model=model, source=data.name, notes=notes_of(data), layers=layers_of(program),
+        settings=assumed(settings, data, words, fees) | {"volume_share_pct": f"{settings.share_ppm / 10_000:g}"},
+    )  # fmt: skip
+
+
+def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int]) -> Result:
+    """Trades or a book through the real engine and the simulated exchange. Raises BadSetting, StartRefused, StrategyRefused."""
+    assert data.open is not None
+    source, instrument = data.open(), data.instrument
+    delays, words = delays_of(settings, is_fine=True)
+    every_funding_us = Rules().funding_interval_us if data.funding is None else interval_us(data.funding)
+    rules = Rules(
+        spot_maker_ppm=fees[0], spot_taker_ppm=fees[1], perp_maker_ppm=fees[0], perp_taker_ppm=fees[1],
+        taker_delay_us=settings.taker_delay_us, funding_interval_us=every_funding_us,
+    )  # fmt: skip
+    code, power = queue_of(model, settings.queue_power)
+    exchange = Exchange([instrument], rules, leaving=lambda ahead, behind, left: left_ahead(code, power, ahead, behind, left))
+    exchange.advance(source.start_us)
+    exchange.open_account(ACCOUNT, {instrument.quote: capital_atoms(settings)})
+    if settings.leverage is not None and instrument.is_perp:
+        exchange.set_imf_floor(ACCOUNT, int(PPM / settings.leverage))
+    venue = ReplayVenue(exchange, ACCOUNT, delays)
+    program = Program(instrument, venue, Planner(settings, data))
+    every_us = 60 * US_PER_S if data.kind == TRADES else US_PER_S
+    gathered = Gathered(program, every_us, has_mids=True)
+    symbols = [instrument.symbol]
+    start_us = source.start_us
+    venue.now_us = start_us
+    program.open(start_us, venue.terms(start_us), venue.opening(symbols, start_us), venue.read(symbols, 0, start_us))
+    acts = source if data.funding is None else with_funding(source, data.funding)
+    played = play(acts, venue, gathered.turn, symbols, quiet_us=QUIET_US, wake_us=program.wake_us)
+    if program.plan is None:
+        raise BadSetting("backtest.too-short", file=data.name)
+    exchange.check_closed()
+    return gathered.result(
+        end_us=program.now_us + 1, price_every_us=every_us, start_us=start_us, events=played, fill_model=model, source=data.name,
+        notes=notes_of(data), layers=layers_of(program),
+        settings=assumed(settings, data, words, fees) | {"taker_delay_ms": f"{settings.taker_delay_us / US_PER_MS:g}"},
+    )  # fmt: skip
+
+
+def queue_of(model: str, power: int) -> tuple[int, int]:
+    """(code, power) of a queue model as `formulas/queue.py` knows it."""
+    return {"pessimistic": (BEHIND, 0), "proportional": (SPREAD, 1), "probability": (SPREAD, power), "optimistic": (AHEAD, 0)}[model]
+
+
+class Planner:
+    """Makes the plan as a start does, and applies the limits."""
+
+    def __init__(self, settings: BacktestSettings, data: Data) -> None:
+        self._settings = settings
+        self._data = data
+
+    def __call__(self, state: AccountState) -> Plan:
+        """The plan. Raises StrategyRefused, StartRefused."""
+        i = self._data.instrument
+        available, _ = state.balances[i.quote]
+        plan = make_plan(self._settings.pair, state, i, available)
+        if plan.budget_atoms > available:
+            raise BadSetting("backtest.capital", value=available // 10**9, budget=plan.budget_atoms // 10**9)
+        apply_limits(state, self._settings.limits, [plan])
+        return plan
+
+
+def capital_atoms(settings: BacktestSettings) -> int:
+    """Quote that the account begins with, atoms."""
+    return to_atoms(settings.capital if settings.capital is not None else max(CAPITAL, settings.pair.budget or CAPITAL))
+
+
+def layers_of(program: Program) -> int:
+    """Layers of the ladder; 0 for a strategy without one."""
+    plan = program.plan
+    return int(getattr(plan.built, MARTINGALE_LAYERS, 0)) if plan is not None else 0
+
+
+def assumed(settings: BacktestSettings, data: Data, latency: str, fees: tuple[int, int]) -> dict[str, str]:
+    """What was assumed, as text by name, for whoever looks at the figures."""
+    found = {
+        "data": data.kind,
+        "latency": latency,
+        "maker_fee_pct": f"{fees[0] / 10_000:g}",
+        "taker_fee_pct": f"{fees[1] / 10_000:g}",
+        "seed": str(settings.seed),
+    }
+    if data.instrument.is_perp:
+        found["funding"] = settings.funding
+    return found
+
+
+def notes_of(data: Data) -> Sequence[Note]:
+    """What the data itself makes one say."""
+    found = []
+    if data.off_grid:
+        found.append(Note("backtest.note.off-grid", {"count": data.off_grid, "tick": data.instrument.tick}))
+    if data.kind == TRADES:
+        found.append(Note("backtest.note.invented-book"))
+    return found
+
+
+def _prices(table: BarTable) -> Columns:
+    rows = np.zeros(len(table), PRICE)
+    for name, column in zip(PRICE.names or (), (table.at_us, table.open, table.high, table.low, table.close), strict=True):
+        rows[name] = column
+    return rows
