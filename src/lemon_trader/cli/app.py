@@ -222,6 +222,18 @@ def _act_groups() -> Sequence[Group]:
     return act_groups()
 
 
+def _backtest(typed: Typed) -> int:
+    from lemon_trader.cli.backtest import backtest
+
+    return backtest(typed)
+
+
+def _backtest_groups() -> Sequence[Group]:
+    from lemon_trader.cli.backtest import backtest_groups
+
+    return backtest_groups()
+
+
 def _record(typed: Typed) -> int:
     from lemon_trader.cli.record import record
 
@@ -319,7 +331,7 @@ COMMANDS: Final = {
         Command("resume", _ACTS, "", _act_groups, _act("resume")),
         Command("cancel", _ACTS, "", _act_groups, _act("cancel")),
         Command("edit", _ACTS, "[SYMBOL]", _edit_groups, _edit),
-        Command("backtest", _RESEARCH, "", _bare, None),
+        Command("backtest", _RESEARCH, "STRATEGY [SYMBOL]", _backtest_groups, _backtest),
         Command("sweep", _RESEARCH, "", _bare, None),
         Command("data", _RESEARCH, "", _bare, None),
         Command("record", _RESEARCH, "", _tape_groups, _record),
