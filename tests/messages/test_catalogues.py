@@ -14,6 +14,7 @@ from lemon_trader.config.sandbox import SANDBOX_PARAMETERS
 from lemon_trader.core import reasons
 from lemon_trader.core.units import FIRST_TERMINAL, MODE_NAMES, ROLE_NAMES, STATE_NAMES
 from lemon_trader.database.statistics import LINES
+from lemon_trader.market.faults import FAULTS
 from lemon_trader.messages.catalogue import LOCALES, placeholders, texts
 from lemon_trader.run import latch, looks
 
@@ -106,6 +107,7 @@ def made_by_rule():
     yield from (f"look.from-{source}" for source in (looks.JOURNAL, looks.EXCHANGE, looks.LAST_PICTURE))
     yield from (f"alert.command_{action}" for action in ("stop", "cancel", "kill", "flatten", "resume"))
     yield from (f"demo.feed.{feed}" for feed in ("public", "private"))
+    yield from (f"fault.{kind}" for kind in FAULTS)
 
 
 def test_every_id_that_is_made_by_rule_is_known():

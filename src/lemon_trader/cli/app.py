@@ -246,6 +246,24 @@ def _tape_groups() -> Sequence[Group]:
     return record_groups()
 
 
+def _data(action: str) -> Callable[[Typed], int]:
+    def call(typed: Typed) -> int:
+        from lemon_trader.cli.data import data
+
+        return data(action, typed)
+
+    return call
+
+
+def _data_groups(action: str) -> Callable[[], Sequence[Group]]:
+    def groups() -> Sequence[Group]:
+        from lemon_trader.cli.data import groups_of
+
+        return groups_of(action)
+
+    return groups
+
+
 def _menu(typed: Typed) -> int:
     from lemon_trader.cli.menu import menu
 
@@ -333,7 +351,10 @@ COMMANDS: Final = {
         Command("edit", _ACTS, "[SYMBOL]", _edit_groups, _edit),
         Command("backtest", _RESEARCH, "STRATEGY [SYMBOL]", _backtest_groups, _backtest),
         Command("sweep", _RESEARCH, "", _bare, None),
-        Command("data", _RESEARCH, "", _bare, None),
+        Command("data fetch", _RESEARCH, "SYMBOL …", _data_groups("fetch"), _data("fetch")),
+        Command("data import", _RESEARCH, "FILE …", _data_groups("import"), _data("import")),
+        Command("data list", _RESEARCH, "", _data_groups("list"), _data("list")),
+        Command("data check", _RESEARCH, "[FILE …]", _data_groups("check"), _data("check")),
         Command("record", _RESEARCH, "", _tape_groups, _record),
         Command("report parity", _RESEARCH, "", _bare, None),
         Command("config show", _CARE, _PAIRS, trading_groups, _config("show")),

@@ -117,7 +117,7 @@ class Dialect(Protocol):
     def read(self, what: str, signer: Signer | None, venue_ms: int, **params: str) -> Request:
         """A read by name; parameters are the exchange's own.
 
-        Names: `time status markets assets depth klines ticker trades mark_prices`, and of the account, signed,
+        Names: `time status markets assets depth klines ticker trades trade_history mark_prices`, and of the account, signed,
         `account capital collateral open_orders order position order_history fill_history funding_history deposit_address`.
 
         Raises:

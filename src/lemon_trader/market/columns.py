@@ -24,6 +24,7 @@ UNITS: Final = 10**DECIMALS
 VALUE_MAX: Final = 10**10
 TIMES: Final = ("ts_us", "ts_ms", "ts", "timestamp", "time", "date", "datetime", "open_time")
 PRICES: Final = ("open", "high", "low", "close")
+IDS: Final = ("trade_id", "agg_id", "id")  # what the sources call a trade's number
 YEAR_2100_S: Final = 4_102_444_800
 
 

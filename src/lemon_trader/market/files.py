@@ -82,7 +82,7 @@ def played(path: Path, symbol: str | None) -> Recording:
 
 
 def read_columns(path: Path, others: tuple[str, ...] = ()) -> Table:
-    """The file's columns by lower-case name.
+    """The file's columns by name, in lower case and with _ for blanks.
 
     Args:
         path: the file.
@@ -109,4 +109,4 @@ def read_columns(path: Path, others: tuple[str, ...] = ()) -> Table:
         raise RecordingError(
             f"{path.name} cannot be read as {path.suffix[1:]} ({str(error).splitlines()[0][:120]}); fetch it again"
         ) from None
-    return {str(n).strip().lower(): table.column(k).to_numpy() for k, n in enumerate(table.column_names)}
+    return {str(n).strip().lower().replace(" ", "_"): table.column(k).to_numpy() for k, n in enumerate(table.column_names)}

@@ -66,6 +66,7 @@ class TradeTable(msgspec.Struct, frozen=True, gc=False, eq=False):
         side: of the taker, BUY or SELL.
         ticks: price, > 0; off the grid it was put up where a buyer took and down where a seller did.
         lots: > 0; less than a lot counts as one.
+        ids: the number that the source gave each, rising; None = it gave none.
         off_grid: how many prices of the file were not on the grid.
     """
 
@@ -75,6 +76,7 @@ class TradeTable(msgspec.Struct, frozen=True, gc=False, eq=False):
     ticks: Ints
     lots: Ints
     off_grid: int = 0
+    ids: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.at_us)
@@ -82,7 +84,8 @@ class TradeTable(msgspec.Struct, frozen=True, gc=False, eq=False):
     def part(self, start_us: int | None = None, end_us: int | None = None) -> "TradeTable":
         """The trades in [start_us, end_us), µs UTC; None = no bound. The columns are views, not copies."""
         rows = _rows(self.at_us, start_us, end_us)
-        return TradeTable(self.symbol, self.at_us[rows], self.side[rows], self.ticks[rows], self.lots[rows], self.off_grid)
+        ids = None if self.ids is None else self.ids[rows]
+        return TradeTable(self.symbol, self.at_us[rows], self.side[rows], self.ticks[rows], self.lots[rows], self.off_grid, ids)
 
 
 class FundingTable(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -188,7 +191,8 @@ def trades_of(table: Table, name: str, instrument: Instrument, at_us: Ints) -> T
     ticks = columns.ticks_of_trades(fine, side, instrument, name)
     lots = np.maximum(columns.lots(columns.units(table, "qty", name, is_price=False), instrument), 1)
     off_grid = int(np.count_nonzero(fine % columns.tick_units(instrument)))
-    return TradeTable(instrument.symbol, at_us, side, ticks, lots, off_grid)
+    ids = next((table[c].astype(np.int64) for c in columns.IDS if c in table and table[c].dtype.kind in "iu"), None)
+    return TradeTable(instrument.symbol, at_us, side, ticks, lots, off_grid, ids)
 
 
 def funding_of(table: Table, name: str, symbol: str) -> FundingTable:

@@ -41,6 +41,7 @@ READS: Final[Mapping[str, str]] = {
     "klines": "/api/v1/klines",
     "ticker": "/api/v1/ticker",
     "trades": "/api/v1/trades",
+    "trade_history": "/api/v1/trades/history",
     "mark_prices": "/api/v1/markPrices",
     "account": "/api/v1/account",
     "capital": "/api/v1/capital",
