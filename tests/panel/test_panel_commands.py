@@ -179,6 +179,77 @@ def test_set_saves_at_once_and_says_so(tmp_path):
     drive(tmp_path, scenario, shown=picture())
 
 
+class Engine:
+    """What a running engine says to a change of parameters: the spread, which is 0.4, becomes whatever was asked."""
+
+    def __init__(self, refused=()):
+        self.asked, self.refused = [], list(refused)
+
+    def __call__(self, request):
+        self.asked.append((request["symbol"], request["params"], request["apply"]))
+        if self.refused:
+            return {"refused": self.refused}
+        rows = [{"name": name, "now": "0.4", "then": then, "acts": "now"} for name, then in request["params"].items()]
+        return {
+            "edit": {"symbol": request["symbol"], "strategy": "market-maker", "parameters": rows, "warnings": [], "done": request["apply"]}
+        }
+
+
+@pytest.mark.parametrize(("mode", "right", "wrong"), [("sandbox", "y", "n"), ("live", "SOL_USDC", "y")])
+def test_set_offers_itself_to_the_running_pair_which_goes_on_by_it_only_once_it_is_confirmed(tmp_path, mode, right, wrong):
+    engine = Engine()
+
+    async def scenario(panel):
+        await panel.type("set spread 0.35 daily_loss_pct 5")
+        assert "spread: 0.4 → 0.35 (acts now)" in panel.log
+        await panel.reply(wrong)
+        assert any("next start" in text for text in panel.log)
+        assert engine.asked == [("SOL_USDC", {"spread": "0.35"}, False)], "a limit is no parameter of the pair"
+        assert json.loads((tmp_path / "settings" / FILE).read_text())["base_spread_percentage"] == 0.35, "saved all the same"
+        engine.asked.clear()
+        await panel.type("set spread 0.3")
+        await panel.reply(right)
+        assert engine.asked == [("SOL_USDC", {"spread": "0.3"}, False), ("SOL_USDC", {"spread": "0.3"}, True)]
+        assert any("goes on by it" in text for text in panel.log)
+
+    drive(tmp_path, scenario, shown=picture(), edit=engine, mode=mode, desk=FakeDesk(tmp_path, asked=mode))
+
+
+def test_what_the_running_pair_refuses_is_said_and_saved_for_the_next_start(tmp_path):
+    refused = [["edit.at-start", {"name": "--duration", "now": "1h", "value": "2h"}]]
+
+    async def scenario(panel):
+        await panel.type("set duration 2h")
+        assert any("--duration is settled when a run starts" in text for text in panel.log)
+        assert "SOL_USDC goes on unchanged." in panel.log
+        assert json.loads((tmp_path / "settings" / FILE).read_text())["duration"] == 7200
+
+    drive(tmp_path, scenario, shown=picture(), edit=Engine(refused))
+
+
+def test_a_setting_of_a_strategy_that_does_not_run_waits_for_the_next_start(tmp_path):
+    engine = Engine()
+
+    async def scenario(panel):
+        await panel.type("set martingale.layers 5")
+        assert any("next start" in text for text in panel.log)
+        assert engine.asked == []
+
+    drive(tmp_path, scenario, shown=picture(), edit=engine)
+
+
+def test_stop_with_a_symbol_ends_that_pair_alone(tmp_path):
+    async def scenario(panel):
+        await panel.type("stop SOL_USDC")
+        assert panel.told == [("stop", "panel", "", "SOL_USDC")]
+        assert any("this pair ends" in text for text in panel.log)
+        await panel.type("stop sol-usdc")
+        assert any("Did you mean SOL_USDC?" in text for text in panel.log)
+        assert len(panel.told) == 1
+
+    drive(tmp_path, scenario, shown=picture())
+
+
 def test_strategy_and_symbol_can_be_set_by_each_of_their_names(tmp_path):
     async def scenario(panel):
         for text in ("set strategy martingale", "set strategy market-maker", "strategy martingale"):

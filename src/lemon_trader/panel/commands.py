@@ -4,7 +4,7 @@ Looking is done by the program's own commands (`report`, `why`, …), so that th
 goes over its control channel; with none running, the program's own command does it out of journal and exchange.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -17,7 +17,7 @@ from lemon_trader.messages.catalogue import say, speak, spoken
 from lemon_trader.panel.desk import Desk, Launch
 from lemon_trader.panel.lines import Line, plain, table
 from lemon_trader.panel.scene import Scene, latch, rows_of
-from lemon_trader.panel.settings import FILE, PROGRAM, STRATEGY, SYMBOL
+from lemon_trader.panel.settings import FILE, PROGRAM, STRATEGY, SYMBOL, Change
 from lemon_trader.strategies.parameter import StrategyRefused
 
 WAIT_S: Final = 5
@@ -42,7 +42,7 @@ COMMANDS: Final = (
     Command(("exit", "quit"), "", "panel.help.exit"),
     Command(("symbols",), "", "panel.help.symbols"),
     Command(("start",), "[SYMBOL]", "panel.help.start"),
-    Command(("stop",), "", "panel.help.stop"),
+    Command(("stop",), "[SYMBOL]", "panel.help.stop"),
     Command(("params",), "", "panel.help.params"),
     Command(("set",), "NAME VALUE …", "panel.help.set"),
     Command(("status",), "", "panel.help.status"),
@@ -208,8 +208,51 @@ class Commands:
             if p.name == "lang" and change.value is not None:
                 speak(str(change.value))
         settings.keep(asked)
-        if self._scene.is_running:
+        if self._scene.is_running and not await self._edit(asked):
             self._stage.note("INFO", say("panel.set-next-start"))
+
+    async def _edit(self, asked: Sequence[Change]) -> bool:
+        """Offer to the pair that runs what was set; True once it goes on by it."""
+        scene, market = self._scene, self._scene.market
+        if market is None or str(market.get("strategy")) not in {change.place.section for change in asked}:
+            market = next((m for m in scene.markets if str(m.get("strategy")) in {change.place.section for change in asked}), None)
+        if market is None:
+            return False
+        strategy, symbol = str(market["strategy"]), str(market["symbol"])
+        own = {p.name for p in self._declarations.get(strategy, ())}
+        texts = {
+            c.place.parameter.name: show(c.place.parameter, c.value)
+            for c in asked
+            if c.place.section == strategy and c.place.parameter.name in own
+        }
+        rows = [row for row in await self._asked_edit(symbol, texts, apply=False) if row.get("then") is not None] if texts else []
+        if not rows:
+            return False
+        for row in rows:
+            acts = say(f"acts.{row.get('acts')}")
+            self._stage.note("INFO", say("edit.row", name=row.get("name"), now=row.get("now"), then=row.get("then"), acts=acts))
+        question = say("edit.confirm", mode=scene.mode.upper(), symbol=symbol)
+        if not await (self._typed(symbol, question) if scene.is_live else self._yes(question)):
+            return False
+        if not await self._asked_edit(symbol, texts, apply=True):
+            return False
+        self._stage.note("SYSTEM", say("panel.edited", mode=scene.mode.upper(), symbol=symbol))
+        return True
+
+    async def _asked_edit(self, symbol: str, texts: Mapping[str, str], *, apply: bool) -> list[Mapping[str, Any]]:
+        """The parameters of this pair as the engine would have them, or has them now; empty where it refuses, which is noted."""
+        store = self._desk.store(self._chosen_mode())
+        reply = await ask(store, "edit", origin=ORIGIN, wait_s=WAIT_S, symbol=symbol, params=dict(texts), apply=apply) or {}
+        if self._refused(reply):
+            self._stage.note("WARNING", say("edit.refused", symbol=symbol))
+        return rows_of(reply.get("edit"), "parameters")
+
+    def _refused(self, reply: Mapping[str, Any]) -> bool:
+        """Whether the engine refuses; what it says is noted."""
+        refused = reply.get("refused") or ()
+        for key, values in refused:
+            self._stage.note("ERROR", say(str(key), **values))
+        return bool(refused)
 
     async def _choose(self, *, strategy: str | None = None, symbol: str | None = None) -> None:
         settings = self._scene.settings
@@ -258,12 +301,17 @@ class Commands:
             if action in CONFIRMED and not await self._typed(action, say(CONFIRMED[action], mode=mode.upper(), held=self._held())):
                 self._stage.note("INFO", say("panel.not-done", action=action))
                 return
-            reply = await ask(self._desk.store(mode), action, origin=ORIGIN, detail=" ".join(words)[:200], wait_s=WAIT_S)
+            symbol = check_symbol(words[0], action) if action == "stop" and words else ""
+            detail = "" if symbol else " ".join(words)[:200]
+            reply = await ask(self._desk.store(mode), action, origin=ORIGIN, wait_s=WAIT_S, detail=detail, symbol=symbol)
+            if reply is not None and self._refused(reply):
+                return
             if reply is None:
                 self._stage.note("WARNING", say("panel.no-engine", mode=mode.upper(), action=action))
                 await self._read(action, action, ["--yes"] if action in CONFIRMED else [])
             elif "done" in reply:
-                self._stage.note("SYSTEM", say(f"done.{action}", mode=mode.upper()))
+                key = "done.stop-pair" if reply.get("symbol") else f"done.{action}"
+                self._stage.note("SYSTEM", say(key, mode=mode.upper(), symbol=reply.get("symbol")))
             else:
                 self._stage.note("ERROR", say("running.refused", action=action, reason=str(reply.get("error", "-"))[:200]))
 
