@@ -5,6 +5,7 @@ generation of LAYERs and owns every fill until the next one begins.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from lemon_trader.backtest.curve import Ints
 from lemon_trader.backtest.result import Columns, Result
 from lemon_trader.core.events import Fill
 from lemon_trader.core.ledger import Booked, Ledger
-from lemon_trader.core.units import BUY, EXIT, LAYER, REBALANCE, STOP
+from lemon_trader.core.units import EXIT, LAYER, REBALANCE, STOP
 
 ENDED_BY_EXIT: Final = "exit"
 ENDED_BY_STOP: Final = "stop"
@@ -94,8 +95,7 @@ def cycles(result: Result, books: list[Booked]) -> list[Cycle]:
         if role == LAYER and of != generation:
             generation = of
             starts.append(n)
-    ends = [*starts[1:], len(f)]
-    return [_cycle(result, books, first, last, is_last=last == len(f)) for first, last in zip(starts, ends, strict=True)]
+    return [_cycle(result, books, first, last, is_last=last == len(f)) for first, last in pairwise([*starts, len(f)])]
 
 
 def _cycle(result: Result, books: list[Booked], first: int, last: int, *, is_last: bool) -> Cycle:
@@ -136,8 +136,3 @@ def _ended(closing: Columns) -> str:
 def _average(fills: Columns) -> int:
     lots = int(fills["lots"].sum())
     return int(fills["quote_atoms"].sum()) // lots if lots else 0
-
-
-def is_long(cycle: Cycle) -> bool:
-    """True of a ladder that buys."""
-    return cycle.side == BUY
