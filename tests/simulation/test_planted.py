@@ -5,17 +5,24 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.run import kind_of, planned, run_seed
 
 
+DAYS_MAX = 12  # a change to what is drawn moves where a bug shows; of the days below about every second one finds its own
+
+
 @pytest.mark.parametrize(
-    ("name", "seeds", "invariant"), [("send before commit", 1, "I4"), ("book kept over reconnect", 3, "I7"), ("halt not latched", 6, "I16")]
+    ("name", "faults", "invariant"),
+    [
+        ("send before commit", ["F52"], "I4"),
+        ("book kept over reconnect", ["F32", "F31", "F50b"], "I7"),
+        ("halt not latched", ["F76", "F52"], "I16"),
+    ],
 )
-def test_a_planted_bug_is_found(name, seeds, invariant):
-    found = []
-    for seed in range(seeds):
+def test_a_planted_bug_is_found(name, faults, invariant):
+    for seed in range(DAYS_MAX):
         with PLANTED[name]():
-            found = run_seed(seed, ["F76", "F52"]).violations
+            found = run_seed(seed, faults).violations
         if found:
             break
-    assert found, f"{name} was not found in {seeds} days"
+    assert found, f"{name} was not found in {DAYS_MAX} days"
     assert kind_of(found[0]) == invariant
 
 
