@@ -4,7 +4,6 @@ import pytest
 from tests.simulation.planted import PLANTED
 from tests.simulation.run import kind_of, planned, run_seed
 
-
 DAYS_MAX = 12  # a change to what is drawn moves where a bug shows; of the days below about every second one finds its own
 
 
