@@ -301,7 +301,10 @@ class Life:
             session, self.session = self.session, None
             self.watch.gives("stop")
             await session.stop("simulation")
-            await session.close()
+            try:
+                await session.close()
+            except JournalUnwritable as full:  # the process ends with this as its last word
+                self.out.notes.append(f"an ordered stop: {full}")
             self.die(power=False)
             self.birth = self.loop.create_task(self._be_born_after(self.chance.randint(0, within_us)))
 
