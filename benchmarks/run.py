@@ -1,7 +1,7 @@
 """Every figure of `docs/performance.md` with what stands beside it, in one run: a table on standard output, `--json FILE` for programs.
 
     make bench                        everything, about ten minutes
-    make bench ARGS="--only rig"      one part: rig, inside, replay, sandbox, memory, strangers
+    make bench ARGS="--only rig"      one part: rig, inside, replay, sandbox, stylised, memory, strangers
 
 Absolute figures are those of this machine at this moment; the ratios are what counts. Where the system lets us, the measuring processes run
 before all others (SCHED_FIFO), because a neighbour's time slice is a thousand times longer than what is measured here.
@@ -26,7 +26,7 @@ from nacl import bindings
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = HERE / ".venv-peers"
-PARTS = ("rig", "inside", "replay", "sandbox", "memory", "strangers")
+PARTS = ("rig", "inside", "replay", "sandbox", "stylised", "memory", "strangers")
 FRAMES = 8  # of a cycle on the rig, half a millisecond each
 SIX_FRAMES = 32  # six cancels must have ended before the next six orders may leave
 SANDBOX_HOURS = 6  # of its memory; `python benchmarks/sandbox_life.py` lives a whole day
@@ -193,6 +193,20 @@ def sandbox(_: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def stylised(_: int) -> list[Row]:
+    """How many of the facts lie in the bands; `benchmarks/stylised.py` prints each."""
+    sys.path.insert(0, str(ROOT / "src"))
+    from stylised import outside
+
+    rows = []
+    for column, facts in part("stylised.py").items():
+        seen, out = sum(map(len, facts)), [name for f in facts for name in outside(f)]
+        beside = f"of {seen}" + (f"; outside: {', '.join(sorted(set(out)))}" if out else "")
+        goal, verdict = ("all", mark(not out)) if column == "synthetic" else ("", "")
+        rows.append(Row("stylised", f"facts of {column} markets within their bands", seen - len(out), None, "", beside, goal, verdict))
+    return rows
+
+
 def memory(_: int) -> list[Row]:
     found = part("memory.py")
     return [
@@ -262,9 +276,15 @@ def main() -> None:
     rows: list[Row] = []
     for name in given.only or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        rows += {"rig": rig, "inside": inside, "replay": replay, "sandbox": sandbox, "memory": memory, "strangers": strangers}[name](
-            given.cycles
-        )
+        rows += {
+            "rig": rig,
+            "inside": inside,
+            "replay": replay,
+            "sandbox": sandbox,
+            "stylised": stylised,
+            "memory": memory,
+            "strangers": strangers,
+        }[name](given.cycles)
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {how}; {speed}"
     print(f"{machine}\n\n{table(rows)}")
     if given.json is not None:

@@ -1,6 +1,9 @@
 """What synthetic markets have in common with recorded ones: the stylised facts of both side by side, each with the band that holds both.
 
-    python benchmarks/stylised.py [--seeds 3] [--minutes 60] [--days 20] [--sizes]
+    python benchmarks/stylised.py [--seeds 3] [--minutes 60] [--days 20] [--sizes] [--write docs/sandbox.md]
+
+The bands were drawn when both columns had been seen, and the synthetic market was then set so that it lies within them: that both do proves
+nothing but that it can be done. So there is a third column, of recordings that were not looked at for it, and what lies outside is told.
 
 Recordings are read from the folder that LEMON_TRADER_DATA names, by default `shared/data` beside the repository; without one the synthetic
 column stands alone. `--sizes` prints the distribution of sizes as `market/calibration.py` holds it. What is measured:
@@ -42,6 +45,9 @@ BARS = (
     "ethusdt_binance_spot_1m_202408", "solusdt_binance_perp_1m_202307", "solusdt_binance_perp_1m_202505",
     "solusdt_binance_spot_1m_202109", "xrpusdt_binance_spot_1m_202111",
 )  # fmt: skip
+# Not looked at when the bands and the numbers of `market/calibration.py` were chosen.
+HELD_OUT_BARS = ("btcusdt_binance_spot_1m_202111", "btcusd_bitfinex_spot_1m_2013_2014")
+HELD_OUT_TAKES = "l2/btcusd_binance_coinm_20240808_09_trades.parquet"  # sizes are contracts of 100 USD
 SYNTHETIC = ("SOL_USDC", "BTC_USDC_PERP", "ETH_USDC")
 START_US = 1_722_859_200_000_000
 MOMENT_US = 10_000
@@ -75,6 +81,19 @@ BANDS: Mapping[str, tuple[float, float]] = {
     "book: deviation of the mid in a second, ppm": (20, 400),
     "book: kurtosis of the mid in a second": (4, 1_000),
 }
+
+# The rows of the table in `docs/sandbox.md`: a fact as it is called there.
+TOLD: Mapping[str, str] = {
+    "minutes: kurtosis": "kurtosis of minute returns (a bell has 3)",
+    "minutes: |return| after 1": "size of a minute's move after 1 minute, correlation",
+    "minutes: |return| after 60": "the same after 60 minutes",
+    "takes: side after 1": "side of a trade after 1 trade, correlation",
+    "takes: side after 10": "the same after 10 trades",
+    "takes: part within 10 ms of the last": "part of trades within 10 ms of the last",
+    "takes: size, a tenth above, of median": "a tenth of all trades is larger than so many medians",
+    "book: within 0.1 % beside the touch": "quantity within 0.1 % of the mid, beside the touch",
+}
+TOLD_HEAD = "| Fact | Synthetic | Recorded | Held out | Band |"
 
 
 def correlation(values: Floats, lag: int) -> float:
@@ -281,7 +300,8 @@ def columns_of(data: bool, seeds: int, minutes: int, days: int) -> dict[str, lis
     real = [recorded_minutes(name) for name in BARS] + [recorded_takes(DAY_OF_TRADES)]
     for name in BOOKS:
         real += [recorded_takes(f"l2/{name}_trades.parquet"), recorded_book(name, None)]
-    return {"synthetic": made, "recorded": real}
+    held_out = [recorded_minutes(name) for name in HELD_OUT_BARS] + [recorded_takes(HELD_OUT_TAKES)]
+    return {"synthetic": made, "recorded": real, "held out": held_out}
 
 
 def outside(facts: Facts) -> dict[str, float]:
@@ -306,6 +326,34 @@ def table(columns: Mapping[str, list[Facts]]) -> str:
     return "\n".join(lines)
 
 
+def told_table(columns: Mapping[str, list[Facts]]) -> str:
+    """The table of the documents: of each fact what is seen at least and at most, in each column."""
+    lines = [TOLD_HEAD, "|---|" + "---:|" * 4]
+    for fact, name in TOLD.items():
+        cells = []
+        for facts in columns.values():
+            values = [f[fact] for f in facts if fact in f]
+            low, high = (short(v) for v in (min(values), max(values))) if values else ("", "")
+            cells.append(low if low == high else f"{low} to {high}")
+        cells += [""] * (3 - len(columns))
+        least, most = BANDS[fact]
+        lines.append(f"| {name} | {' | '.join(cells)} | {least:g} to {most:,g} |")
+    return "\n".join(lines)
+
+
+def short(value: float) -> str:
+    """A figure without digits that say nothing."""
+    return f"{value:,.0f}" if abs(value) >= 5 else f"{value:.2f}"
+
+
+def write(path: Path, columns: Mapping[str, list[Facts]]) -> None:
+    """Put the table in the place of the one that is in the document. Raises ValueError when there is none, or a column is missing."""
+    before, head, after = path.read_text(encoding="utf-8").partition(TOLD_HEAD)
+    if not head or len(columns) < 3:
+        raise ValueError(f"{path} has no table that begins with {TOLD_HEAD}, or there are no recordings to fill it from")
+    path.write_text(before + told_table(columns) + "\n\n" + after.partition("\n\n")[2], encoding="utf-8")
+
+
 def sizes() -> str:
     """The distribution of sizes as `SIZES` holds it, one line a recording."""
     lines = []
@@ -325,11 +373,14 @@ def main() -> None:
     asked.add_argument("--days", type=int, default=20, help="of the synthetic price")
     asked.add_argument("--sizes", action="store_true", help="print the measured distribution of sizes instead")
     asked.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    asked.add_argument("--write", type=Path, help="put the short table into this document")
     given = asked.parse_args()
     if given.sizes:
         print(sizes())
         return
     columns = columns_of((DATA / DAY_OF_TRADES).is_file(), given.seeds, given.minutes, given.days)
+    if given.write is not None:
+        write(given.write, columns)
     print(json.dumps(columns) if given.json else table(columns))
 
 

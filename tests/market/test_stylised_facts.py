@@ -1,5 +1,7 @@
 """Made-up markets behave as recorded ones do: the facts of both lie in the bands that `benchmarks/stylised.py` states."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from benchmarks import stylised
@@ -31,6 +33,33 @@ def test_a_plain_random_walk_and_a_coin_for_each_side_lie_outside_the_bands():
     at_us = np.floor(np.cumsum(draws.exponential(1e6, 12_000)))
     takes = stylised.take_facts(at_us, draws.choice([-1.0, 1.0], 12_000), draws.exponential(1, 12_000))
     assert len(stylised.outside(takes)) >= 7
+
+
+def test_the_documents_table_has_the_bands_that_are_held(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    rows = [row.strip("| ").split(" | ") for row in page.partition(stylised.TOLD_HEAD)[2].partition("\n\n")[0].splitlines()[2:]]
+    assert [row[0] for row in rows] == list(stylised.TOLD.values())
+    assert [row[-1].replace(",", "").split(" to ") for row in rows] == [
+        [f"{end:g}" for end in stylised.BANDS[fact]] for fact in stylised.TOLD
+    ]
+    copy = tmp_path / "sandbox.md"
+    copy.write_text(page, encoding="utf-8")
+    columns = {"synthetic": [dict.fromkeys(stylised.TOLD, 0.5)], "recorded": [dict.fromkeys(stylised.TOLD, 7.0)], "held out": [{}]}
+    stylised.write(copy, columns)
+    written = copy.read_text(encoding="utf-8")
+    assert written.count("| 0.50 | 7 |  | ") == len(rows)
+    assert page.partition(stylised.TOLD_HEAD)[0] == written.partition(stylised.TOLD_HEAD)[0]
+    assert written.endswith(page.partition("\n\n**What the bands are worth**")[2])
+
+
+@pytest.mark.data
+def test_of_what_was_held_out_the_market_of_today_lies_within_and_that_of_2013_without():
+    """The bands tell the two apart, and neither was looked at when they were drawn."""
+    today, long_ago = stylised.HELD_OUT_BARS
+    recordings.path(f"bars/{today}.parquet")
+    assert not stylised.outside(stylised.recorded_minutes(today))
+    assert len(stylised.outside(stylised.recorded_minutes(long_ago))) == 8
+    assert stylised.outside(stylised.recorded_takes(stylised.HELD_OUT_TAKES)).keys() == {"takes: size, a tenth below, of median"}
 
 
 @pytest.mark.data
