@@ -4,15 +4,16 @@ import pytest
 from tests.matching.worlds import SPOT, T, limit, spot
 
 from lemon_trader.core.units import BUY, SELL
+from lemon_trader.matching.book import FIRST, IN_TURN, LAST, Queueing
 from lemon_trader.matching.exchange import Exchange
 
 NAME = "ann"
 MONEY = {"USDC": 10**15, "SOL": 10**15}
 
 
-def queue(leaving):
-    """50 lots at 99.00, our 10 behind them, 30 more behind us."""
-    exchange = Exchange([spot()], leaving=leaving)
+def queue(leaving, standing=IN_TURN):
+    """50 lots at 99.00, our 10 behind them, 30 more behind us, or wherever the standing puts them."""
+    exchange = Exchange([spot()], queueing=Queueing(standing, leaving))
     exchange.open_account(NAME, MONEY)
     exchange.set_outside(SPOT, BUY, 9_900, 50, T)
     exchange.set_outside(SPOT, SELL, 10_100, 50, T)
@@ -60,3 +61,21 @@ def test_each_order_is_asked_about_its_own_place():
     exchange.set_outside(SPOT, BUY, 9_900, 60, T)
     assert asked == [(50, 40, 30), (30, 10, 25)]
     assert exchange.depth(SPOT).bids[0] == (9_900, 60 + 17)
+
+
+@pytest.mark.parametrize(("standing", "expected"), [(IN_TURN, 50), (LAST, 80), (FIRST, 0)])
+def test_where_a_queue_is_not_known_its_two_ends_are_played(standing, expected):
+    exchange, order_id = queue(None, standing)
+    assert ahead_of(exchange, order_id) == expected
+    exchange.check_closed()
+
+
+def test_whoever_comes_goes_before_an_order_that_stands_last_for_ever():
+    exchange, order_id = queue(None, LAST)
+    for _ in range(3):
+        assert exchange.outside_take(SPOT, SELL, 70, 9_900, T) == 70
+        exchange.set_outside(SPOT, BUY, 9_900, 80, T)
+    assert not exchange.accounts[NAME].fills
+    assert exchange.outside_take(SPOT, SELL, 100, 9_800, T) == 90  # through its price everybody is met
+    assert exchange.open_orders(NAME) == []
+    assert [f.order_id for f in exchange.accounts[NAME].fills] == [order_id]

@@ -8,11 +8,33 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Final
+
+import msgspec
 
 from lemon_trader.matching.orders import OrderState
 
-# (lots before an account's order, lots behind it, lots that left) -> how many of those that left stood before it.
-Leaving = Callable[[int, int, int], int]
+# Where an account's order stands among anonymous lots at its price: in the order in which they came, behind all of them for ever (whoever
+# comes later goes before it), or before all of them. The last two are the ends between which the truth lies where a queue is not known.
+IN_TURN: Final = 0
+LAST: Final = 1
+FIRST: Final = 2
+
+
+class Queueing(msgspec.Struct, frozen=True):
+    """How accounts' orders queue with anonymous quantity.
+
+    Attributes:
+        standing: IN_TURN, LAST or FIRST.
+        leaving: (lots before an account's order, lots behind it, lots that left without a trade) -> how many of those stood before it;
+            None = none, as long as anybody is left behind it.
+    """
+
+    standing: int = IN_TURN
+    leaving: Callable[[int, int, int], int] | None = None
+
+
+FAIR: Final = Queueing()
 
 
 class Level:
@@ -51,13 +73,15 @@ class Level:
         else:
             yield from self._queue.values()
 
-    def join(self, order: OrderState) -> None:
-        """Put an order at the back of the queue."""
+    def join(self, order: OrderState, standing: int = IN_TURN) -> None:
+        """Put an order at the back of the queue, or at its front."""
         if self._queue is None:
             self._queue = OrderedDict()
             if self.outside:
                 self._add_chunk(self.outside)
         self._queue[order.order_id] = order
+        if standing == FIRST:
+            self._queue.move_to_end(order.order_id, last=False)
         self._order_count += 1
         self.lots += order.open_lots
 
@@ -76,29 +100,31 @@ class Level:
         if not order.open_lots:
             self._forget(order)
 
-    def set_outside(self, lots: int, leaving: Leaving | None = None) -> None:
+    def set_outside(self, lots: int, queueing: Queueing = FAIR) -> None:
         """Make the anonymous quantity `lots`: more joins the back, account orders keep their places.
 
-        Less is taken from the back; with `leaving` from where it says, seen from each account's order in turn.
+        Less is taken from the back, or from where `queueing` says, seen from each account's order in turn.
         """
         change = lots - self.outside
         self.lots += change
         self.outside = lots
         if self._queue is None or not change:
             return
+        is_last = queueing.standing != LAST
         if change > 0:
-            last = next(reversed(self._queue))
-            chunk = self._queue[last]
+            end = next(reversed(self._queue) if is_last else iter(self._queue))
+            chunk = self._queue[end]
             if isinstance(chunk, int):
-                self._queue[last] = chunk + change
+                self._queue[end] = chunk + change
             else:
                 self._add_chunk(change)
-        elif leaving is None:
+                self._queue.move_to_end(self._chunk_key, last=is_last)
+        elif queueing.leaving is None:
             self._take_back(-change, [key for key in self._queue if key < 0])
         else:
-            self._take_by(-change, lots - change, leaving)
+            self._take_by(-change, lots - change, queueing.leaving)
 
-    def _take_by(self, lots: int, outside: int, leaving: Leaving) -> None:
+    def _take_by(self, lots: int, outside: int, leaving: Callable[[int, int, int], int]) -> None:
         """Take `lots` of `outside` anonymous ones away; before each account's order what `leaving` says, the rest behind the last."""
         assert self._queue is not None
         behind = outside
@@ -170,11 +196,11 @@ class Level:
 class Side:
     """All levels of one side; iterates best first. `side` is BUY for bids, SELL for asks."""
 
-    __slots__ = ("_keys", "_leaving", "_levels", "changed", "side")
+    __slots__ = ("_keys", "_levels", "_queueing", "changed", "side")
 
-    def __init__(self, side: int, leaving: Leaving | None = None) -> None:
+    def __init__(self, side: int, queueing: Queueing = FAIR) -> None:
         self.side = side
-        self._leaving = leaving
+        self._queueing = queueing
         self._levels: dict[int, Level] = {}
         self._keys: list[int] = []  # side x ticks, ascending, so that the best is last on both sides
         self.changed: dict[int, None] = {}  # ticks whose total has changed since the last publication
@@ -201,7 +227,7 @@ class Side:
 
     def join(self, order: OrderState) -> None:
         """Rest an order at its price."""
-        self._ensure(order.ticks).join(order)
+        self._ensure(order.ticks).join(order, self._queueing.standing)
         self.changed[order.ticks] = None
 
     def leave(self, order: OrderState) -> None:
@@ -219,7 +245,7 @@ class Side:
             level = self._ensure(ticks)
         elif level.outside == lots:
             return
-        level.set_outside(lots, self._leaving)
+        level.set_outside(lots, self._queueing)
         self.touched(level)
 
     def drop_outside(self, limit_ticks: int) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, INT64_MAX, PPM, SELL
 from lemon_trader.matching.accounts import Account
-from lemon_trader.matching.book import Leaving
+from lemon_trader.matching.book import FAIR, Queueing
 from lemon_trader.matching.carry import Carry
 from lemon_trader.matching.clearing import Clearing
 from lemon_trader.matching.desk import Desk
@@ -49,17 +49,17 @@ class Exchange:
 
     def __init__(
         self, instruments: Sequence[Instrument], rules: Rules | None = None, terms: Mapping[str, Terms] | None = None,
-        leaving: Leaving | None = None,
+        queueing: Queueing = FAIR,
     ) -> None:  # fmt: skip
         """Open these markets; `terms` by symbol. Raises ValueError when a symbol comes twice or perpetuals settle in different assets.
 
-        `leaving`: where in a queue anonymous lots stood that leave it without a trade; None = behind every account's order.
+        `queueing`: how accounts' orders stand among anonymous quantity; only a replay of a recorded market has reason to change it.
         """
         self.rules = rules or Rules()
         self.effects: list[Effect] = []
         self.now_us = 0
         self._listings = {
-            instrument.symbol: Listing(instrument, self.rules, (terms or {}).get(instrument.symbol, _PLAIN), leaving)
+            instrument.symbol: Listing(instrument, self.rules, (terms or {}).get(instrument.symbol, _PLAIN), queueing)
             for instrument in instruments
         }
         if len(self._listings) != len(instruments):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import BUY, PPM, SELL
 from lemon_trader.matching.accounts import Account
-from lemon_trader.matching.book import Leaving, Side
+from lemon_trader.matching.book import FAIR, Queueing, Side
 from lemon_trader.matching.effects import BookChanged, Effect, TouchChanged
 from lemon_trader.matching.filters import Regrid
 from lemon_trader.matching.orders import BY_INDEX, BY_LAST, BY_MARK, OrderState, TriggerBy
@@ -33,12 +33,12 @@ class Listing:
         "update_id",
     )  # fmt: skip
 
-    def __init__(self, instrument: Instrument, rules: Rules, terms: Terms, leaving: Leaving | None = None) -> None:
+    def __init__(self, instrument: Instrument, rules: Rules, terms: Terms, queueing: Queueing = FAIR) -> None:
         self.terms = terms
         self.instrument = self.filters = instrument
         self.price_step = self.lot_step = 1
-        self.bids = Side(BUY, leaving)
-        self.asks = Side(SELL, leaving)
+        self.bids = Side(BUY, queueing)
+        self.asks = Side(SELL, queueing)
         self.book_state = instrument.book_state
         self.mark_ticks = 0
         self.index_ticks = 0

@@ -23,6 +23,7 @@ from lemon_trader.formulas.fill import FillRules
 from lemon_trader.formulas.queue import AHEAD, BEHIND, SPREAD, left_ahead
 from lemon_trader.market.recordings import BARS, TRADES
 from lemon_trader.market.tables import BarTable
+from lemon_trader.matching.book import FIRST, IN_TURN, LAST, Queueing
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.rules import Rules
 from lemon_trader.run.backtest_data import Data, interval_us, load, symbol_of, with_funding
@@ -37,6 +38,8 @@ ACCOUNT: Final = "backtest"
 CAPITAL: Final = Decimal(1_000)
 QUIET_US: Final = 60 * US_PER_S  # a stretch without an act that is longer is a hole in the recording
 MARTINGALE_LAYERS: Final = "layers"
+# Trades do not say who stood in a queue: behind everybody an order is filled by what goes through it, before everybody by what touches it.
+STANDING: Final = {"pessimistic": Queueing(LAST), "touch": Queueing(FIRST), "probabilistic": Queueing(IN_TURN)}
 
 
 def run_backtest(settings: BacktestSettings, face: Face) -> list[Result]:
@@ -47,9 +50,9 @@ def run_backtest(settings: BacktestSettings, face: Face) -> list[Result]:
     """
     data = load(settings)
     fees = fees_of(settings, is_perp=data.instrument.is_perp)
-    models = FILL_MODELS if data.kind == BARS else QUEUES
-    asked = settings.fill_model if data.kind == BARS else settings.queue
-    ends = (models[0], models[1] if data.kind == BARS else models[-1]) if settings.bounds else ()
+    has_queue = data.kind not in {BARS, TRADES}
+    asked = settings.queue if has_queue else settings.fill_model
+    ends = ((QUEUES[0], QUEUES[-1]) if has_queue else FILL_MODELS[:2]) if settings.bounds else ()
     results = []
     for model in dict.fromkeys((asked, *ends)):
         face.say("backtest.playing", model=model, source=data.name)
@@ -126,8 +129,7 @@ def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[
         spot_maker_ppm=fees[0], spot_taker_ppm=fees[1], perp_maker_ppm=fees[0], perp_taker_ppm=fees[1],
         taker_delay_us=settings.taker_delay_us, funding_interval_us=every_funding_us,
     )  # fmt: skip
-    code, power = queue_of(model, settings.queue_power)
-    exchange = Exchange([instrument], rules, leaving=lambda ahead, behind, left: left_ahead(code, power, ahead, behind, left))
+    exchange = Exchange([instrument], rules, queueing=STANDING[model] if data.kind == TRADES else queueing_of(model, settings.queue_power))
     exchange.advance(source.start_us)
     exchange.open_account(ACCOUNT, {instrument.quote: capital_atoms(settings)})
     if settings.leverage is not None and instrument.is_perp:
@@ -152,9 +154,10 @@ def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[
     )  # fmt: skip
 
 
-def queue_of(model: str, power: int) -> tuple[int, int]:
-    """(code, power) of a queue model as `formulas/queue.py` knows it."""
-    return {"pessimistic": (BEHIND, 0), "proportional": (SPREAD, 1), "probability": (SPREAD, power), "optimistic": (AHEAD, 0)}[model]
+def queueing_of(model: str, power: int) -> Queueing:
+    """How our orders queue in a recorded book."""
+    code, power = {"pessimistic": (BEHIND, 0), "proportional": (SPREAD, 1), "probability": (SPREAD, power), "optimistic": (AHEAD, 0)}[model]
+    return Queueing(leaving=lambda ahead, behind, left: left_ahead(code, power, ahead, behind, left))
 
 
 class Planner:
