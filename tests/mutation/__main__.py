@@ -3,8 +3,9 @@
     python -m tests.mutation [--module core/ledger] [--sample 60] [--seed 1] [--workers 2]
 
 A mutant is one change of the syntax tree: a comparison, an operator, a constant, a boolean, a condition, a statement that is left out. Each runs
-in a forked process in which an import hook gives the module changed. A mutant that no test notices survives and is printed with its line; what those
-are that stay is argued in docs/reliability.md.
+in a forked process in which an import hook gives the module changed. What costs time is loaded once, before the forks: everybody else's libraries
+stay, the program and its tests are imported anew. A mutant that no test notices survives and is printed with its line; those that stay are argued
+in survivors.md beside this file, and what stands there is not printed again.
 """
 
 import argparse
@@ -12,13 +13,17 @@ import ast
 import copy
 import importlib.abc
 import importlib.machinery
-import multiprocessing
 import os
 import random
+import re
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
@@ -33,7 +38,9 @@ TESTS = {
     "core/limits": ["tests/core/test_limits.py"],
     "formulas/rounding": ["tests/formulas/test_rounding.py"],
 }
-LONGEST_S = 60
+SURVIVORS = Path(__file__).with_name("survivors.md")
+OURS = ("lemon_trader", "tests")
+LONGEST = 4  # times what the unchanged module takes: a mutant that never ends is noticed too
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
@@ -91,27 +98,74 @@ class Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.tree, str(self.path), "exec"), module.__dict__)
 
 
-def survives(job: tuple[str, int]) -> str | None:
-    """Run one mutant in this process, which has imported nothing of the program; its words when no test notices."""
-    module, number = job
-    path = ROOT / "src" / "lemon_trader" / f"{module}.py"
-    words, tree = next(m for at, m in enumerate(mutants(ast.parse(path.read_text()))) if at == number)
-    sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
-    sys.meta_path.insert(0, Hook(f"lemon_trader.{module.replace('/', '.')}", path, tree))
-    signal.alarm(LONGEST_S)  # a mutant that never ends is noticed too: the process dies
+def run_tests(module: str) -> int:
+    """Give pytest's answer to this module's tests, which stops at the first that fails."""
     null = os.open(os.devnull, os.O_WRONLY)
-    out = os.dup(1)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    import pytest
-
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS[module]])
-    os.dup2(out, 1)
-    return f"{module} {words}" if code == 0 else None
+    return int(
+        pytest.main(["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:logging", *TESTS[module]])
+    )
 
 
-def _one(job: tuple[str, int], tell) -> None:
-    tell.send(survives(job))
+def survives(module: str, tree: ast.Module, longest_s: int) -> bool:
+    """Run one mutant in this process, which forgets the program that it has loaded."""
+    path = ROOT / "src" / "lemon_trader" / f"{module}.py"
+    for name in [name for name in sys.modules if name.split(".")[0] in OURS and name != __name__]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, Hook(f"lemon_trader.{module.replace('/', '.')}", path, tree))
+    signal.alarm(longest_s)
+    settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)  # nobody reads the smallest example
+    settings.load_profile("mutation")
+    return run_tests(module) == 0
+
+
+def fork(work: Callable[[], bool]) -> tuple[int, int]:
+    """(process id, file to read one byte from: 1 = yes) of a child that does this work."""
+    hear, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = b"0"
+        try:
+            os.close(hear)
+            answer = b"1" if work() else b"0"
+        finally:
+            os.write(tell, answer)
+            os._exit(0)
+    os.close(tell)
+    return child, hear
+
+
+def answer(child: int, hear: int) -> bool:
+    """What the child says; one that has died of its change says no."""
+    with os.fdopen(hear, "rb") as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    return said == b"1"
+
+
+def argued() -> set[str]:
+    """Survivors that are argued already: the lines in code quotes."""
+    return set(re.findall(r"^- `(.+)`", SURVIVORS.read_text(), re.MULTILINE)) if SURVIVORS.exists() else set()
+
+
+def look(module: str, *, sample: int, seed: int, workers: int) -> tuple[int, int, list[str]]:
+    """(mutants there are, mutants that were run, those that survived)."""
+    source = (ROOT / "src" / "lemon_trader" / f"{module}.py").read_text()
+    begun = time.monotonic()
+    assert answer(*fork(lambda: survives(module, ast.parse(source), 600))), f"the tests of {module} fail without any change"
+    longest_s = 5 + int(LONGEST * (time.monotonic() - begun))
+    every = list(mutants(ast.parse(source)))
+    chosen = sorted(random.Random(seed).sample(range(len(every)), sample)) if 0 < sample < len(every) else range(len(every))
+    waiting, running, found = list(chosen), [], []
+    while waiting or running:
+        while waiting and len(running) < workers:
+            words, tree = every[waiting.pop(0)]
+            running.append((words, *fork(lambda tree=tree: survives(module, tree, longest_s))))
+        words, child, hear = running.pop(0)
+        if answer(child, hear):
+            found.append(f"{module} {words}")
+    return len(every), len(chosen), found
 
 
 def main() -> int:
@@ -122,34 +176,44 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     os.chdir(ROOT)
-    context = multiprocessing.get_context("fork")
-    left = 0
-    for module in [asked.module] if asked.module else TESTS:
-        count = sum(1 for _ in mutants(ast.parse((ROOT / "src" / "lemon_trader" / f"{module}.py").read_text())))
-        numbers = list(range(count))
-        if 0 < asked.sample < count:
-            numbers = sorted(random.Random(asked.seed).sample(numbers, asked.sample))
-        found, waiting, running = [], list(numbers), []
-        while waiting or running:
-            while waiting and len(running) < asked.workers:
-                hear, tell = context.Pipe(duplex=False)
-                process = context.Process(target=_one, args=((module, waiting.pop(0)), tell))
-                process.start()
-                tell.close()
-                running.append((process, hear))
-            process, hear = running.pop(0)
-            process.join()
-            if hear.poll():
-                try:
-                    words = hear.recv()
-                except EOFError:
-                    words = None  # it died of its change
-                if words:
-                    found.append(words)
-                    print(f"  {words}", flush=True)
-        left += len(found)
-        print(f"{module}: {len(numbers)} of {count} mutants, {len(numbers) - len(found)} noticed, {len(found)} survived", flush=True)
-    return 1 if left else 0
+    sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+    modules = [asked.module] if asked.module else list(TESTS)
+    out = os.dup(1), os.dup(2)
+    pytest.main(
+        ["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *sorted({t for m in modules for t in TESTS[m]})],
+        plugins=[Silent()],
+    )
+    os.dup2(out[0], 1)
+    os.dup2(out[1], 2)
+    known, new = argued(), 0
+    for module in modules:
+        begun = time.monotonic()
+        count, run, found = look(module, sample=asked.sample, seed=asked.seed, workers=asked.workers)
+        unargued = [words for words in found if without_line(words) not in known]
+        for words in unargued:
+            print(f"  {words}")
+        new += len(unargued)
+        took = time.monotonic() - begun
+        print(
+            f"{module}: {run} of {count} mutants, {run - len(found)} noticed, {len(found)} survived, {len(unargued)} of them not argued; {took:.0f} s",
+            flush=True,
+        )
+    return 1 if new else 0
+
+
+class Silent:
+    """Says nothing of a collection."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+
+
+def without_line(words: str) -> str:
+    """The words without the number of their line, which changes with every edit above it."""
+    return re.sub(r"\bline \d+\b", "line", words)
 
 
 if __name__ == "__main__":
