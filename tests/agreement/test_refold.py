@@ -10,7 +10,7 @@ from tests.replay_rig import Rig, durable, make_rig
 
 from lemon_trader.core.decide import RATE_RESERVE, _flatten_row, _refill
 from lemon_trader.core.diff import CANCEL, PLACE, Scratch, action_array, diff
-from lemon_trader.core.events import Decided, UserCommand
+from lemon_trader.core.events import Decided, Started, UserCommand
 from lemon_trader.core.limits import mask, review
 from lemon_trader.core.reasons import NAMES
 from lemon_trader.core.records import Position, View, pack, row_array, unpack
@@ -19,12 +19,18 @@ from lemon_trader.core.step import step
 from lemon_trader.core.units import US_PER_S
 from lemon_trader.database.journal import Journal, read_events
 from lemon_trader.engine.startup import fold
+from lemon_trader.run.parts import market_of, values_of
 from lemon_trader.strategies.catalog import STRATEGIES
+
+EDITS = {  # what acts now, with the next fill, and with the next cycle
+    "martingale": {"layers": "4", "take_profit_pct": "0.06", "stop_slippage_pct": "1", "resting": "3"},
+    "market-maker": {"spread": "0.3", "max_orders": "2", "volatility_window": "30"},
+}
 
 
 @cache
 def played(name: str) -> tuple[Rig, Disk]:
-    """The tape with a real journal; somebody presses kill and resume, and a checkpoint is written in the middle. Not to be changed."""
+    """The tape with a real journal; somebody edits, presses kill and resume, and a checkpoint is written in the middle. Not to be changed."""
     case = next(c for c in CASES if c.name == name)
     disk = Disk()
     journal = Journal(disk.store(), mode="sandbox", account="demo")
@@ -34,17 +40,20 @@ def played(name: str) -> tuple[Rig, Disk]:
 
     def interfere(rig: Rig) -> None:
         passed = (rig.now_us - rig.start_us) // US_PER_S
-        for at, action in ((case.seconds * 5 // 10, "checkpoint"), (case.seconds * 6 // 10, "kill"), (case.seconds * 7 // 10, "resume")):
-            if passed >= at and action not in done:
+        for tenths, action in ((3, "edit"), (5, "checkpoint"), (6, "kill"), (7, "resume")):
+            if passed >= case.seconds * tenths // 10 and action not in done:
                 done.append(action)
                 if action == "checkpoint":
                     rig.bot.engine.checkpoint(rig.now_us)
+                elif action == "edit":
+                    params = rig.bot.state.started[case.symbol].params | EDITS[case.strategy]
+                    rig.bot.engine.turn([UserCommand(rig.now_us, action, case.symbol, "test", params=params)])
                 else:
                     rig.bot.engine.turn([UserCommand(rig.now_us, action, "", "test")])
 
     rig = make_rig(source, case.pair, after=interfere, journal=journal)
     rig.play(source)
-    assert done == ["checkpoint", "kill", "resume"]
+    assert done == ["edit", "checkpoint", "kill", "resume"]
     return rig, disk
 
 
@@ -52,10 +61,11 @@ def played(name: str) -> tuple[Rig, Disk]:
 def test_every_decision_in_the_journal_is_made_again_from_it(case: Case):
     rig, disk = played(case.name)
     strategy = STRATEGIES[case.strategy]
-    params, limits = rig.bot.market.binding.params, replace(rig.bot.market.limits)
+    limits = replace(rig.bot.market.limits)
     out, actions, scratch = row_array(), action_array(), Scratch()
     state = AccountState()
     state.add_market(rig.bot.instrument)
+    params = None
     decisions = places = cancels = 0
     for event in read_events(disk.store()):
         if isinstance(event, Decided):
@@ -91,7 +101,10 @@ def test_every_decision_in_the_journal_is_made_again_from_it(case: Case):
             withdrawn = [(live[a.index].client_id, NAMES[a.reason]) for a in actions[:done] if a.what == CANCEL]
             assert withdrawn == [(c.client_id, c.reason) for c in event.cancels if c.reason != "FENCE"], f"decision {decisions}: cancels"
             places, cancels = places + len(placed), cancels + len(withdrawn)
+        if isinstance(event, Started) or (isinstance(event, UserCommand) and event.action == "edit"):
+            params = strategy.read(values_of(strategy, event.params), market_of(state, rig.bot.instrument))
         step(state, event)
+    assert params == rig.bot.market.binding.params
     assert decisions > 10
     assert places + cancels == len(rig.venue.commands)
 

@@ -15,6 +15,7 @@ from lemon_trader.config.general import ANSWERS
 from lemon_trader.config.resolve import check_symbol
 from lemon_trader.config.settings import LIVE
 from lemon_trader.config.values import doubt, parse
+from lemon_trader.env_live import FolderStore
 from lemon_trader.messages.catalogue import say
 
 WORD: Final = "edit"
@@ -49,7 +50,7 @@ def _edit(typed: Typed, console: Console) -> int:
         console.result({"action": WORD, "done": False, "running": False})
         return FAILED
     mode, store, _ = running
-    asked = _ask(mode, store, symbol, texts)
+    asked = ask_edit(mode, store, symbol, texts)
     show_edit(asked, whole=not texts)
     if not texts:
         console.result({"action": WORD, "done": False, "running": True, "mode": mode} | asked)
@@ -63,7 +64,7 @@ def _edit(typed: Typed, console: Console) -> int:
         print_text(say("edit.declined"))
         console.result({"action": WORD, "done": False, "running": True, "mode": mode} | asked)
         return REFUSED
-    done = _ask(mode, store, asked["symbol"], texts, apply=True)
+    done = ask_edit(mode, store, asked["symbol"], texts, apply=True)
     print_text(say("edit.done", mode=mode.upper(), symbol=done["symbol"]))
     console.result({"action": WORD, "running": True, "mode": mode} | done)
     return DONE
@@ -90,7 +91,7 @@ def show_edit(edit_: Mapping[str, Any], *, whole: bool) -> None:
         print_text(say(key, **values))
 
 
-def _ask(mode: str, store: Any, symbol: str, texts: Mapping[str, str], *, apply: bool = False) -> dict[str, Any]:
+def ask_edit(mode: str, store: FolderStore, symbol: str, texts: Mapping[str, str], *, apply: bool = False) -> dict[str, Any]:
     """What the engine says to this change. Raises BadSetting for what it refuses."""
     reply = ask_engine(mode, store, WORD, symbol=symbol, params=texts, apply=apply)
     if reply is None or "edit" not in reply:

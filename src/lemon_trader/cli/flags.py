@@ -83,7 +83,7 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
             seen[p.name] = p
             if p.kind == "bool":
                 parser.add_argument(p.flag, dest=p.name, action="store_const", const="true")
-                if p.default == "true":
+                if p.default is not None:
                     parser.add_argument(negative(p), dest=p.name, action="store_const", const="false")
             else:
                 parser.add_argument(p.flag, dest=p.name, action="append" if p.kind == "list" or p.repeats else "store")
@@ -96,7 +96,7 @@ def read_flags(arguments: Sequence[str], groups: Iterable[Group], *, words: bool
     given = {name: value for name, value in vars(found).items() if name != "words" and value is not None}
     flags = {name: ("," if seen[name].repeats else "\n").join(value) if isinstance(value, list) else value for name, value in given.items()}
     if strangers:
-        known = {p.flag for p in seen.values()} | {negative(p) for p in seen.values() if p.default == "true"}
+        known = {p.flag for p in seen.values()} | {negative(p) for p in seen.values() if p.kind == "bool" and p.default is not None}
         raise refuse_unknown(strangers[0].split("=")[0], known, say("place.command-line"))
     if found.words and not words:
         raise BadSetting("flag.stray-word", value=found.words[0][:60])
@@ -116,7 +116,7 @@ def help_text(usage: str, groups: Iterable[Group], columns: int) -> str:
 
 
 def negative(p: Parameter) -> str:
-    """The flag that turns off a switch which is on by default."""
+    """The flag that turns a switch off; help names it where the switch is on by default."""
     return f"--no-{p.flag.removeprefix('--')}"
 
 

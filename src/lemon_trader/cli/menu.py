@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.doors import DONE, FAILED, INTERRUPTED, answer, complain
-from lemon_trader.cli.flags import HELP, KEYS, MODE_FLAGS, Group, Typed
+from lemon_trader.cli.edit import ask_edit
+from lemon_trader.cli.flags import HELP, KEYS, MODE_FLAGS, Group, Typed, negative
 from lemon_trader.cli.menu_screens import print_analysis, print_book, print_chains, print_markets
 from lemon_trader.cli.prompts import Prompts
+from lemon_trader.cli.running import running_engine
 from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.cli.trade import request_of, start
 from lemon_trader.config.errors import BadSetting
@@ -19,6 +21,7 @@ from lemon_trader.config.general import HOUSE, MARKET, PAIR
 from lemon_trader.config.reach import SANDBOX_URL, ReachSettings, resolve_reach
 from lemon_trader.config.resolve import check_symbol, preview
 from lemon_trader.config.settings import LIVE, PAPER, SANDBOX
+from lemon_trader.config.values import parse
 from lemon_trader.core.instrument import GateError, Instrument, atoms_text
 from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.errors import RecordingError
@@ -26,12 +29,12 @@ from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.messages.catalogue import say, speak, spoken
 from lemon_trader.run.menu import MenuExchange, ReadLost
 from lemon_trader.sandbox.server import PortInUse
-from lemon_trader.strategies.parameter import Parameter
+from lemon_trader.strategies.parameter import START, Parameter
 
 Dispatch = Callable[[Sequence[str]], int]  # runs a command line of `lemon-trader`
 USUAL_SYMBOL: Final = "SOL_USDC"
 EXIT: Final = "8"
-COMMANDS: Final = ("plan", "doctor", "status", "why", "orders", "stop", "cancel", "kill", "flatten", "resume")
+COMMANDS: Final = ("plan", "doctor", "status", "why", "orders", "stop", "cancel", "kill", "flatten", "resume", "edit")
 NOT_FOR_A_RUN: Final = frozenset({"cli", "panel", "help", "file", SANDBOX_URL.name})
 
 
@@ -177,9 +180,25 @@ class Menu:
             if name == "doctor" and self._settings.mode == SANDBOX:
                 url = self._settings.sandbox_url or self._exchange().embedded_url
                 return self._dispatch([name, *self._house(), SANDBOX_URL.flag, url, "--seed", str(self._settings.market.seed)])
-            return self._dispatch([name, *self._house()])
+            return self._dispatch([name, *(self._edited() if name == "edit" else ()), *self._house()])
 
         return call
+
+    def _edited(self) -> list[str]:
+        """The pair that shall go on by other parameters, and those, asked for with what holds now; nothing where nothing runs."""
+        running = running_engine(Typed({self._settings.mode: "true", "data_dir": str(self._settings.data_dir)}, {}, ()))
+        if running is None:
+            return []
+        mode, store, picture = running
+        traded = [str(m["symbol"]) for m in picture["markets"] if m["strategy"]]
+        symbol = traded[0] if len(traded) == 1 else self._prompts.choice("menu.which-pair", traded, traded[0])
+        asked = ask_edit(mode, store, symbol, {})
+        now = {row["name"]: row["now"] for row in asked["parameters"]}
+        own = [p for p in declarations()[asked["strategy"]] if p.acts != START]
+        then = self._prompts.values(own, {p.name: now[p.name] for p in own})
+        changed = [p for p in own if then[p.name] != now[p.name]]
+        flags = [f"{p.flag}={then[p.name]}" if p.kind != "bool" else p.flag if parse(p, then[p.name]) else negative(p) for p in changed]
+        return [symbol, *flags, "--as-written"]  # what was doubtful was asked about at its prompt
 
     def _house(self) -> list[str]:
         return [f"--{self._settings.mode}", "--data-dir", str(self._settings.data_dir), "--lang", spoken()]
