@@ -1,6 +1,7 @@
 """`backtest`: one strategy over the past, through the engine that trades, under each model of fills that was asked for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -8,13 +9,14 @@ import numpy as np
 
 from lemon_trader.backtest.bar_exchange import BarExchange
 from lemon_trader.backtest.bars import BarPlayer
-from lemon_trader.backtest.gather import Gathered
+from lemon_trader.backtest.gather import Gathered, utc
 from lemon_trader.backtest.latency import Drawn, Fixed, LatencyError, quantiles
 from lemon_trader.backtest.program import Program
 from lemon_trader.backtest.result import PRICE, Columns, Note, Result, check
-from lemon_trader.config.backtest import FILL_MODELS, QUEUES, TICK_DELAY_MS, BacktestSettings
+from lemon_trader.config.backtest import FILL_MODELS, KERNEL, QUEUES, REPLAY, TICK_DELAY_MS, BacktestSettings
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import Face
+from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.state import AccountState
 from lemon_trader.core.units import PPM, US_PER_MS, US_PER_S
 from lemon_trader.engine.startup import Plan, StartRefused
@@ -30,6 +32,7 @@ from lemon_trader.run.backtest_data import Data, interval_us, load, symbol_of, w
 from lemon_trader.run.backtest_latency import measured
 from lemon_trader.run.parts import apply_limits, make_plan, to_atoms
 from lemon_trader.sandbox.tiers import TIERS, UnknownTier, tier_of
+from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.venues.replay import Delays, ReplayVenue, play
 
 __all__ = ["run_backtest", "symbol_of"]
@@ -55,14 +58,53 @@ def run_backtest(settings: BacktestSettings, face: Face) -> list[Result]:
     ends = ((QUEUES[0], QUEUES[-1]) if has_queue else FILL_MODELS[:2]) if settings.bounds else ()
     results = []
     for model in dict.fromkeys((asked, *ends)):
-        face.say("backtest.playing", model=model, source=data.name)
         try:
-            result = replay_bars(settings, data, model, fees) if data.kind == BARS else replay_acts(settings, data, model, fees)
+            result = _run(settings, data, model, fees, face, is_shown=model == asked)
         except StartRefused as refused:
             raise BadSetting(refused.key, **refused.values) from refused
         check(result)
         results.append(result)
     return results
+
+
+def _run(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int], face: Face, *, is_shown: bool) -> Result:
+    """One run by the engine that was asked for. Bars go through the kernel; the run that is shown is replayed and both are compared."""
+    if data.kind != BARS:
+        face.say("backtest.playing", model=model, source=data.name, engine=REPLAY)
+        return replay_acts(settings, data, model, fees)
+    engine = settings.engine or (REPLAY if _is_late(settings) else "")
+    if engine != REPLAY:
+        face.say("backtest.playing", model=model, source=data.name, engine=KERNEL)
+        quick = run_kernel(settings, data, model, fees)
+        if engine == KERNEL or not is_shown:
+            return quick
+        check(quick)
+    face.say("backtest.playing", model=model, source=data.name, engine=REPLAY)
+    slow = replay_bars(settings, data, model, fees)
+    return slow if engine == REPLAY else replace(slow, notes=(*slow.notes, compared(quick, slow)))
+
+
+def _is_late(settings: BacktestSettings) -> bool:
+    """Whether commands shall be under way for a while, which the kernel does not know. Raises BadSetting where it is wanted."""
+    latency = settings.latency
+    is_late = bool(latency.measured_in or latency.entry_us)
+    if is_late and settings.engine == KERNEL:
+        raise BadSetting("backtest.kernel-latency", name="--latency-from" if latency.measured_in else "--latency-ms")
+    return is_late
+
+
+def compared(quick: Result, slow: Result) -> Note:
+    """What comes of holding kernel and replay against each other, fill by fill."""
+    first, second = quick.fills, slow.fills
+    count = min(len(first), len(second))
+    wrong = np.flatnonzero(first[:count] != second[:count])
+    if not len(wrong) and len(first) == len(second) and quick.totals == slow.totals:
+        return Note("backtest.note.agree", {"fills": count})
+    at = int(wrong[0]) if len(wrong) else count
+    rows = second if len(second) > at else first
+    when = utc(int(rows["at_us"][at])) if len(rows) > at else "-"
+    nets = (atoms_text(r.totals.net_atoms) for r in (quick, slow))
+    return Note("backtest.note.differ", {"fill": at + 1, "at": when, "kernel": next(nets), "replay": next(nets)})
 
 
 def fees_of(settings: BacktestSettings, *, is_perp: bool) -> tuple[int, int]:
@@ -94,29 +136,62 @@ def delays_of(settings: BacktestSettings, *, is_fine: bool) -> tuple[Delays, str
 
 def replay_bars(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int]) -> Result:
     """Bars through the real engine. Raises BadSetting, StartRefused, StrategyRefused."""
-    table, instrument = data.bars, data.instrument
-    assert table is not None
+    table = bars_of(data)
     delays, words = delays_of(settings, is_fine=False)
-    imf_ppm = max(instrument.imf_ppm, int(PPM / settings.leverage)) if instrument.is_perp and settings.leverage else instrument.imf_ppm
-    rules = FillRules(
-        model=BAR_MODELS.index(model), touch_ppm=settings.touch_ppm, seed=settings.seed, share_ppm=settings.share_ppm,
-        half_spread_ppm=settings.half_spread_ppm, maker_fee_ppm=fees[0], taker_fee_ppm=fees[1], imf_ppm=imf_ppm, mmf_ppm=instrument.mmf_ppm,
-    )  # fmt: skip
-    exchange = BarExchange(instrument, rules, capital_atoms(settings), delay_us=lambda _: delays.entry_us())
-    program = Program(instrument, exchange, Planner(settings, data), warm_up_us=0)
+    exchange, program = opened(settings, data, model, fees, delays)
     gathered = Gathered(program, table.every_us, has_mids=False)
-    traded = table.lots > 0
-    if not traded.any():
-        raise BadSetting("backtest.no-volume", file=data.name)
-    first = int(traded.argmax())
-    start_us = int(table.at_us[first])
-    program.open(start_us, exchange.terms(start_us), exchange.opening(start_us, int(table.open[first])), exchange.read(start_us))
     played = BarPlayer(exchange, gathered.turn, table, data.funding).play()
     return gathered.result(
-        end_us=int(table.at_us[-1]) + table.every_us, prices=_prices(table), price_every_us=table.every_us, start_us=start_us,
-        events=played, fill_model=model, source=data.name, notes=notes_of(data), layers=layers_of(program),
-        settings=assumed(settings, data, words, fees) | {"volume_share_pct": f"{settings.share_ppm / 10_000:g}"},
+        end_us=int(table.at_us[-1]) + table.every_us, prices=_prices(table), price_every_us=table.every_us, start_us=first_us(table),
+        events=played, fill_model=model, source=data.name, notes=notes_of(data), layers=layers_of(program.plan),
+        settings=assumed_on_bars(settings, data, words, fees),
     )  # fmt: skip
+
+
+def run_kernel(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int]) -> Result:
+    """Bars through the compiled loop. Raises BadSetting, StartRefused, StrategyRefused."""
+    from lemon_trader.optimize.kernel import BarSettings, run_bars  # noqa: PLC0415  it loads the compiler
+
+    table = bars_of(data)
+    exchange, program = opened(settings, data, model, fees, Fixed())
+    plan = Planner(settings, data)(program.state)
+    assumed = BarSettings(
+        exchange.rules, plan.budget_atoms, exchange.cash_atoms, program.market.limits, data.funding, source=data.name, params=plan.params
+    )
+    result = run_bars(STRATEGIES[plan.strategy], plan.built, data.instrument, table, assumed)
+    words = assumed_on_bars(settings, data, delays_of(settings, is_fine=False)[1], fees)
+    return replace(result, settings=words, layers=layers_of(plan), notes=(*result.notes, *notes_of(data)))
+
+
+def opened(
+    settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int], delays: Delays
+) -> tuple[BarExchange, Program]:  # fmt: skip
+    """An exchange of bars and the program before it, at the first bar's open. Raises BadSetting."""
+    table, i = bars_of(data), data.instrument
+    rules = FillRules(
+        model=BAR_MODELS.index(model), touch_ppm=settings.touch_ppm, seed=settings.seed, share_ppm=settings.share_ppm,
+        half_spread_ppm=settings.half_spread_ppm, maker_fee_ppm=fees[0], taker_fee_ppm=fees[1],
+        imf_ppm=max(i.imf_ppm, _margin_ppm(settings)) if i.is_perp else 0, mmf_ppm=i.mmf_ppm,
+    )  # fmt: skip
+    exchange = BarExchange(i, rules, capital_atoms(settings), delay_us=lambda _: delays.entry_us())
+    program = Program(i, exchange, Planner(settings, data), warm_up_us=0)
+    at_us = first_us(table)
+    price = int(table.open[int((table.lots > 0).argmax())])
+    program.open(at_us, exchange.terms(at_us), exchange.opening(at_us, price), exchange.read(at_us))
+    return exchange, program
+
+
+def bars_of(data: Data) -> BarTable:
+    """The bars, of which one at least traded. Raises BadSetting."""
+    assert data.bars is not None
+    if not (data.bars.lots > 0).any():
+        raise BadSetting("backtest.no-volume", file=data.name)
+    return data.bars
+
+
+def first_us(table: BarTable) -> int:
+    """When the first bar opens that traded, µs UTC."""
+    return int(table.at_us[int((table.lots > 0).argmax())])
 
 
 def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int]) -> Result:
@@ -133,7 +208,7 @@ def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[
     exchange.advance(source.start_us)
     exchange.open_account(ACCOUNT, {instrument.quote: capital_atoms(settings)})
     if settings.leverage is not None and instrument.is_perp:
-        exchange.set_imf_floor(ACCOUNT, int(PPM / settings.leverage))
+        exchange.set_imf_floor(ACCOUNT, _margin_ppm(settings))
     venue = ReplayVenue(exchange, ACCOUNT, delays)
     program = Program(instrument, venue, Planner(settings, data))
     every_us = 60 * US_PER_S if data.kind == TRADES else US_PER_S
@@ -149,7 +224,7 @@ def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[
     exchange.check_closed()
     return gathered.result(
         end_us=program.now_us + 1, price_every_us=every_us, start_us=start_us, events=played, fill_model=model, source=data.name,
-        notes=notes_of(data), layers=layers_of(program),
+        notes=notes_of(data), layers=layers_of(program.plan),
         settings=assumed(settings, data, words, fees) | {"taker_delay_ms": f"{settings.taker_delay_us / US_PER_MS:g}"},
     )  # fmt: skip
 
@@ -183,9 +258,13 @@ def capital_atoms(settings: BacktestSettings) -> int:
     return to_atoms(settings.capital if settings.capital is not None else max(CAPITAL, settings.pair.budget or CAPITAL))
 
 
-def layers_of(program: Program) -> int:
+def _margin_ppm(settings: BacktestSettings) -> int:
+    """The initial margin that a leverage limit asks for; 0 = there is none."""
+    return 0 if settings.leverage is None else int(PPM / settings.leverage)
+
+
+def layers_of(plan: Plan | None) -> int:
     """Layers of the ladder; 0 for a strategy without one."""
-    plan = program.plan
     return int(getattr(plan.built, MARTINGALE_LAYERS, 0)) if plan is not None else 0
 
 
@@ -201,6 +280,14 @@ def assumed(settings: BacktestSettings, data: Data, latency: str, fees: tuple[in
     if data.instrument.is_perp:
         found["funding"] = settings.funding
     return found
+
+
+def assumed_on_bars(settings: BacktestSettings, data: Data, latency: str, fees: tuple[int, int]) -> dict[str, str]:
+    """The same on bars."""
+    return assumed(settings, data, latency, fees) | {
+        "volume_share_pct": f"{settings.share_ppm / 10_000:g}",
+        "half_spread_pct": f"{settings.half_spread_ppm / 10_000:g}",
+    }
 
 
 def notes_of(data: Data) -> Sequence[Note]:
