@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
@@ -115,6 +114,8 @@ def survives(module: str, tree: ast.Module, longest_s: int) -> bool:
         del sys.modules[name]
     sys.meta_path.insert(0, Hook(f"lemon_trader.{module.replace('/', '.')}", path, tree))
     signal.alarm(longest_s)
+    from hypothesis import Phase, settings  # not before pytest has met it
+
     settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)  # nobody reads the smallest example
     settings.load_profile("mutation")
     return run_tests(module) == 0

@@ -7,10 +7,11 @@ import asyncio
 import random
 import socket
 import struct
-from collections import Counter
+from collections import Counter, deque
 from urllib.parse import urlsplit
 
 RESET, STALL, HALF_OPEN, DRIP, TWICE, CUT = "reset", "stall", "half-open", "drip", "twice", "cut in the middle"
+HONEST = 4  # pieces between two faults that are owed
 FAULTS = (RESET, STALL, HALF_OPEN, DRIP, TWICE, CUT)
 
 
@@ -19,6 +20,7 @@ class TcpProxy:
 
     Attributes:
         odds: the part of the pieces that is spoiled, 0 … 1; 0 = an honest proxy.
+        owed: what happens before chance has its say, one fault after every few pieces: a slow machine sends too few for chance alone.
         faults: what may happen to one.
         met: how often each did.
         passed: every byte that went through, both ways, for whoever looks for something in it.
@@ -30,6 +32,8 @@ class TcpProxy:
         self._target = (parts.hostname, parts.port)
         self._chance = random.Random(seed)
         self.odds = 0.0
+        self.owed: deque[str] = deque()
+        self._honest = 0  # pieces since the last one that was owed
         self.faults = faults
         self.met: Counter[str] = Counter()
         self.passed = bytearray()
@@ -52,6 +56,17 @@ class TcpProxy:
         for writer in list(self._half):
             writer.transport.abort()
 
+    def owe(self) -> None:
+        """Let each fault happen once, in a drawn order."""
+        self.owed.extend(self._chance.sample(self.faults, len(self.faults)))
+
+    def _draw(self) -> str:
+        self._honest += 1
+        if self.owed and self._honest > HONEST:
+            self._honest = 0
+            return self.owed.popleft()
+        return self._chance.choice(self.faults) if self._chance.random() < self.odds else ""
+
     async def _accept(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
             far_reader, far = await asyncio.open_connection(*self._target)
@@ -73,7 +88,7 @@ class TcpProxy:
     async def _pass(self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
         while piece := await reader.read(16_384):
             self.passed += piece
-            fault = self._chance.choice(self.faults) if self._chance.random() < self.odds else ""
+            fault = self._draw() if self.odds else ""
             if fault:
                 self.met[fault] += 1
             match fault:
