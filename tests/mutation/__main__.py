@@ -116,7 +116,9 @@ def survives(module: str, tree: ast.Module, longest_s: int) -> bool:
     signal.alarm(longest_s)
     from hypothesis import Phase, settings  # not before pytest has met it
 
-    settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)  # nobody reads the smallest example
+    settings.register_profile(
+        "mutation", phases=[Phase.explicit, Phase.generate], database=None, derandomize=True
+    )  # nobody reads the smallest example
     settings.load_profile("mutation")
     return run_tests(module) == 0
 
