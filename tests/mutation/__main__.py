@@ -102,9 +102,8 @@ def run_tests(module: str) -> int:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    return int(
-        pytest.main(["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:logging", *TESTS[module]])
-    )
+    quiet = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:logging"]
+    return int(pytest.main([*quiet, *TESTS[module]], plugins=[Quickest()]))
 
 
 def survives(module: str, tree: ast.Module, longest_s: int) -> bool:
@@ -202,6 +201,13 @@ def main() -> int:
             flush=True,
         )
     return 1 if new else 0
+
+
+class Quickest:
+    """Lets examples go before searches: most mutants fall to the first example."""
+
+    def pytest_collection_modifyitems(self, items) -> None:
+        items.sort(key=lambda item: getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
 
 
 class Silent:
