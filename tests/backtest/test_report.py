@@ -185,7 +185,7 @@ def test_an_order_rests_until_it_is_cancelled_replaced_or_filled():
     ]  # fmt: skip
     fills = [fill(10, "layer", "buy", 9_900, 4, slot=0), fill(12, "layer", "buy", 9_900, 6, slot=0)]
     made = replace(result(fills, [10_000]), orders=rows(ORDER, orders))
-    seconds = {(price, (a - START) // SECOND, (b - START) // SECOND) for a, b, _, price in resting(made)}
+    seconds = {(price, (a - START) // SECOND, (b - START) // SECOND) for a, b, _, price in resting(made.orders, made.fills, made.end_us)}
     assert seconds == {(9_900, 0, 12), (9_800, 0, 20), (9_700, 5, 30), (9_750, 30, 60)}
 
 

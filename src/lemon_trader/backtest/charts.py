@@ -169,7 +169,7 @@ def _draw_price(chart: Chart, p: Columns, unit: float, every_us: int) -> None:
 
 
 def _draw_orders(chart: Chart, result: Result, span_us: tuple[int, int], unit: float) -> None:
-    rests = resting(result)
+    rests = resting(result.orders, result.fills, result.end_us)
     if len(rests) == 0:
         return
     inside = [r for r in rests if r[1] >= span_us[0] and r[0] <= span_us[1]]
@@ -179,14 +179,14 @@ def _draw_orders(chart: Chart, result: Result, span_us: tuple[int, int], unit: f
             chart.level((max(start, span_us[0]), min(end, span_us[1])), price, "buy" if side == BUY else "sell")
 
 
-def resting(result: Result) -> list[tuple[int, int, int, int]]:
-    """(from, until, side, ticks) of every order that was kept a record of: until its cancel, its last fill, its successor, or the end."""
+def resting(orders: Columns, fills: Columns, end_us: int) -> list[tuple[int, int, int, int]]:
+    """(from, until, side, ticks) of every order of ORDER and FILL rows: until its cancel, its last fill, its successor, or the end."""
     found: list[tuple[int, int, int, int]] = []
     living: dict[tuple[int, int], tuple[int, int, int, int]] = {}  # (side, slot) → from, side, ticks, lots still open
-    steps = [(int(o["at_us"]), 1 if o["what"] == PLACED else 0, n) for n, o in enumerate(result.orders) if o["what"] in (PLACED, CANCELLED)]
-    steps += [(int(f["at_us"]), 2, n) for n, f in enumerate(result.fills)]
+    steps = [(int(o["at_us"]), 1 if o["what"] == PLACED else 0, n) for n, o in enumerate(orders) if o["what"] in (PLACED, CANCELLED)]
+    steps += [(int(f["at_us"]), 2, n) for n, f in enumerate(fills)]
     for at, what, n in sorted(steps):
-        row = result.fills[n] if what == 2 else result.orders[n]
+        row = fills[n] if what == 2 else orders[n]
         key = (int(row["side"]), int(row["slot"]))
         before = living.pop(key, None)
         if what == 2 and before is not None and before[3] > row["lots"]:
@@ -196,7 +196,7 @@ def resting(result: Result) -> list[tuple[int, int, int, int]]:
             found.append((before[0], at, before[1], before[2]))
         if what == 1:
             living[key] = (at, int(row["side"]), int(row["ticks"]), int(row["lots"]))
-    return [*found, *((start, result.end_us, side, ticks) for start, side, ticks, _ in living.values())]
+    return [*found, *((start, end_us, side, ticks) for start, side, ticks, _ in living.values())]
 
 
 def _fill_words(row: Columns, result: Result) -> str:

@@ -264,6 +264,18 @@ def _data_groups(action: str) -> Callable[[], Sequence[Group]]:
     return groups
 
 
+def _parity(typed: Typed) -> int:
+    from lemon_trader.cli.parity import parity
+
+    return parity(typed)
+
+
+def _parity_groups() -> Sequence[Group]:
+    from lemon_trader.cli.parity import parity_groups
+
+    return parity_groups()
+
+
 def _menu(typed: Typed) -> int:
     from lemon_trader.cli.menu import menu
 
@@ -356,7 +368,7 @@ COMMANDS: Final = {
         Command("data list", _RESEARCH, "", _data_groups("list"), _data("list")),
         Command("data check", _RESEARCH, "[FILE …]", _data_groups("check"), _data("check")),
         Command("record", _RESEARCH, "", _tape_groups, _record),
-        Command("report parity", _RESEARCH, "", _bare, None),
+        Command("report parity", _RESEARCH, "", _parity_groups, _parity),
         Command("config show", _CARE, _PAIRS, trading_groups, _config("show")),
         Command("config schema", _CARE, "", _bare, _config("schema")),
         Command("config validate", _CARE, "FILE", _bare, _config("validate")),

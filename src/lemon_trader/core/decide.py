@@ -135,6 +135,11 @@ def decide(state: AccountState, market: MarketState, now_us: int, expires_us: in
     """
     market.asked = False
     prepare(state, market, now_us)
+    return weigh(state, market, now_us, expires_us)
+
+
+def weigh(state: AccountState, market: MarketState, now_us: int, expires_us: int) -> tuple[Decided | None, list[Command]]:
+    """`decide` by the view and the position that stand in the market: just prepared, or as a journal kept them of a turn long ago."""
     v, p, binding = market.view, market.position, market.binding
     used = 1
     view_bytes = position_bytes = memory_bytes = b""

@@ -82,7 +82,7 @@ def folded(store: Store, mode: str) -> Folded | None:
     last = _last_picture(store)
     events = opened.events
     state = AccountState()
-    grids = _grids(store, mode, {symbol for e in events if (symbol := getattr(e, "symbol", ""))})
+    grids = grids_of(store, mode, {symbol for e in events if (symbol := getattr(e, "symbol", ""))})
     fold(state, opened.state, events, grids)
     missing = {e.symbol for e in events if isinstance(e, Decided)} - state.markets.keys()
     price_us = _prices(state, events, last)
@@ -156,7 +156,7 @@ def _picture(state: AccountState, now_us: int, mode: str) -> dict[str, Any]:
     return picture
 
 
-def _grids(store: Store, mode: str, symbols: set[str]) -> dict[str, Instrument]:
+def grids_of(store: Store, mode: str, symbols: set[str]) -> dict[str, Instrument]:
     """The grids that the journal's numbers stand on, as the last start wrote them down; a sandbox always lists the same."""
     kept: dict[str, Any] = json.loads(store.read(GRIDS_FILE) or b"{}")
     grids = {symbol: msgspec.convert(grid, Instrument) for symbol, grid in kept.items()}
