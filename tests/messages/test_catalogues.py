@@ -6,6 +6,7 @@ import re
 import pytest
 from tests.shape.sources import sources
 
+from lemon_trader.backtest.metrics import UNITS
 from lemon_trader.cli.app import COMMANDS
 from lemon_trader.cli.flags import trading_groups
 from lemon_trader.cli.journals import ACCOUNT
@@ -100,6 +101,10 @@ def made_by_rule():
     yield from (f"state.{name.lower()}" for name in MODE_NAMES)
     yield from (f"order.{name}" for name in STATE_NAMES[:FIRST_TERMINAL])
     yield from (label for _, label, _ in LINES)
+    yield from (f"figure.{name}" for name in UNITS)
+    yield from (f"model.{model}" for model in ("pessimistic", "touch", "probabilistic"))
+    yield from (f"parity.{what}" for what in ("order", "cancel", "memory"))
+    yield from (f"result.ended-{ending}" for ending in ("exit", "stop", "exchange", "open"))
     yield from (f"mode.{mode}" for mode in ("live", "paper", "sandbox"))
     yield from (f"{kind}.{action}" for action in ("stop", "cancel", "kill", "flatten", "resume") for kind in ("done",))
     yield from (f"act.{ending}.{action}" for action in ("cancel", "kill", "flatten") for ending in ("done", "not-done"))
