@@ -6,21 +6,21 @@ fills and funding alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from lemon_trader.backtest.program import Program
 from lemon_trader.config.settings import LimitSettings, PairSettings
 from lemon_trader.core.commands import Command, Place
-from lemon_trader.core.events import AnyEvent, Decided, Event, IdsReserved, Started
+from lemon_trader.core.events import AnyEvent, Decided, Event
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.orders import Order
-from lemon_trader.core.state import IDS_BLOCK, AccountState, Alert
-from lemon_trader.core.units import BUY, TRIGGER, US_PER_S
-from lemon_trader.engine.startup import bind
-from lemon_trader.engine.turn import Engine
+from lemon_trader.core.state import AccountState
+from lemon_trader.core.units import BUY, TRIGGER
+from lemon_trader.engine.startup import Plan
 from lemon_trader.market.acts import Act, Source
 from lemon_trader.matching.exchange import Exchange
 from lemon_trader.matching.rules import Rules
@@ -30,7 +30,6 @@ from lemon_trader.venues.replay import ReplayVenue, play
 NAME = "account-1"
 USDC = 10**9
 BALANCES = {"USDC": 10_000 * USDC}
-WARM_UP_US = 3 * US_PER_S  # streams come up and prices are seen before anything is decided
 
 
 class MemoryJournal:
@@ -51,41 +50,21 @@ class MemoryJournal:
         self.checkpoints.append((len(self.events), state))
 
 
-@dataclass
-class Bot:
-    """An engine with one strategy, over any venue.
+class Bot(Program):
+    """A program whose limits and pair are known to its tests."""
 
-    Attributes:
-        pair: what it trades; `limits` what bounds it.
-        alerts: everything it told.
-    """
+    def __init__(self, pair: PairSettings, instrument: Instrument, venue: Any, journal: Any, limits: LimitSettings) -> None:
+        super().__init__(instrument, venue, self._plan, journal=journal)
+        self.pair = pair
+        self.instrument = instrument
+        self.journal = journal
+        self.limits = limits
 
-    engine: Engine
-    journal: Any
-    pair: PairSettings
-    instrument: Instrument
-    limits: LimitSettings = field(default_factory=LimitSettings)
-    alerts: list[Alert] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.engine.on_alert = self.alerts.append
-
-    @property
-    def state(self) -> AccountState:
-        return self.engine.state
-
-    @property
-    def market(self) -> Any:
-        return self.engine.state.markets[self.pair.symbol]
-
-    def begin(self, now_us: int) -> None:
-        """Bind the strategy to the market as it is, and decide from now on."""
-        available, _ = self.state.balances[self.instrument.quote]
-        plan = make_plan(self.pair, self.state, self.instrument, available)
-        apply_limits(self.state, self.limits, [plan])
-        self.engine.record(Started(now_us, plan.strategy, plan.symbol, plan.budget_atoms, 0, 0, plan.params, "replay"))
-        bind(self.state, plan)
-        self.engine.deciding = True
+    def _plan(self, state: AccountState) -> Plan:
+        available, _ = state.balances[self.instrument.quote]
+        plan = make_plan(self.pair, state, self.instrument, available)
+        apply_limits(state, self.limits, [plan])
+        return plan
 
     def decided(self) -> list[Decided]:
         return [e for e in self.journal.events if isinstance(e, Decided)]
@@ -98,10 +77,7 @@ def pair_of(strategy: str, symbol: str, *, budget: int = 400, **changed: Any) ->
 
 def bare(pair: PairSettings, instrument: Instrument, venue: Any, *, journal: Any = None, limits: LimitSettings | None = None) -> Bot:
     """A program over `venue` that has read nothing yet."""
-    state = AccountState()
-    state.add_market(instrument)
-    journal = MemoryJournal() if journal is None else journal
-    return Bot(Engine(state, journal, venue), journal, pair, instrument, limits or LimitSettings())
+    return Bot(pair, instrument, venue, MemoryJournal() if journal is None else journal, limits or LimitSettings())
 
 
 @dataclass
@@ -110,7 +86,6 @@ class Rig:
 
     Attributes:
         after: called with the rig after every turn: where invariants are checked.
-        begun: the warm-up is over and the strategy decides.
     """
 
     bot: Bot
@@ -118,31 +93,30 @@ class Rig:
     exchange: Exchange
     start_us: int
     after: Callable[["Rig"], None] | None = None
-    begun: bool = False
-    now_us: int = 0
+
+    @property
+    def begun(self) -> bool:
+        """The warm-up is over and the strategy decides."""
+        return self.bot.plan is not None
+
+    @property
+    def now_us(self) -> int:
+        return self.bot.now_us
 
     @property
     def account(self) -> Any:
         return self.exchange.accounts[NAME]
 
     def turn(self, facts: Sequence[Event]) -> None:
-        """The engine's turn, with the warm-up before and the checks behind it."""
-        self.now_us = max(self.now_us, facts[-1].ts_us)
-        if not self.begun and self.now_us >= self.start_us + WARM_UP_US:
-            self.begun = True
-            self.bot.begin(self.now_us)
-        self.bot.engine.turn(facts)
+        """The program's turn, and the checks behind it."""
+        self.bot.turn(facts)
         if self.after is not None:
             self.after(self)
 
     def open(self) -> None:
         """Read the account and the book, as a start does."""
         symbol, now = self.bot.pair.symbol, self.start_us
-        engine = self.bot.engine
-        engine.record(self.venue.terms(now))
-        engine.record(IdsReserved(now, 1, 1 + IDS_BLOCK))
-        engine.turn(self.venue.opening([symbol], now))
-        engine.turn([self.venue.read([symbol], 0, now)])
+        self.bot.open(now, self.venue.terms(now), lambda: self.venue.opening([symbol], now), lambda: self.venue.read([symbol], 0, now))
 
     def play(self, acts: Iterable[Act], **options: Any) -> int:
         """The tape, or a part of it; the number of acts."""

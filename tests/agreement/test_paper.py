@@ -15,8 +15,7 @@ from tests.fake_env import START_US
 from tests.replay_rig import Rig, bare, books_of_bot, books_of_exchange, durable, replay, without_id
 from tests.stepped_loopback import SteppedPaper
 
-from lemon_trader.core.events import IdsReserved
-from lemon_trader.core.state import IDS_BLOCK, AccountState
+from lemon_trader.core.state import AccountState
 from lemon_trader.core.units import BUY, SELL, US_PER_S
 from lemon_trader.engine.startup import fold
 from lemon_trader.market.acts import Level, Reference, Source, Take
@@ -144,8 +143,7 @@ def test_on_any_tape_what_paper_sends_follows_from_what_it_told_and_its_journal_
     assert len(rig.venue.commands) >= case.least // 2
     again = Collector()
     carried = Rig(bare(case.pair, rig.bot.instrument, again), again, rig.exchange, START_US)
-    carried.bot.engine.record(terms)
-    carried.bot.engine.record(IdsReserved(START_US, 1, 1 + IDS_BLOCK))
+    carried.bot.start(START_US, terms)
     for facts in told:
         carried.turn(facts)
     assert again.commands == rig.venue.commands

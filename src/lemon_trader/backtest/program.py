@@ -66,26 +66,33 @@ class Program:
         """Its market."""
         return self.engine.state.markets[self._symbol]
 
-    def open(self, now_us: int, terms: AccountTerms, opening: Sequence[Event], read: AccountRead) -> None:
-        """Read account and book, as a start does; nothing is decided before the warm-up is over."""
+    def open(
+        self, now_us: int, terms: AccountTerms, opening: Callable[[], Sequence[Event]], read: Callable[[], AccountRead]
+    ) -> None:  # fmt: skip
+        """Connect and read the account, as a start does; nothing is decided before the warm-up is over."""
+        self.start(now_us, terms)
+        self.engine.turn(opening())
+        self.engine.turn([read()])
+
+    def start(self, now_us: int, terms: AccountTerms) -> None:
+        """Know the account's rates and the first ids; the warm-up begins."""
         self._begin_us = now_us + self._warm_up_us
         self.engine.record(terms)
         self.engine.record(IdsReserved(now_us, 1, 1 + IDS_BLOCK))
-        self.engine.turn(opening)
-        self.engine.turn([read])
 
     def turn(self, facts: Sequence[Event]) -> None:
         """Take the facts of one read. Raises StrategyRefused, StartRefused when the plan is made."""
         self.now_us = max(self.now_us, facts[-1].ts_us)
         if self.plan is None and self.now_us >= self._begin_us:
-            self._begin()
+            self.begin()
         self.engine.turn(facts)
 
     def wake_us(self) -> int:
         """When the strategy wants to be woken; 0 = not by itself."""
         return self.market.wake_us
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Bind the strategy to the market as it is, and decide from now on. Raises StrategyRefused, StartRefused."""
         plan = self.plan = self._make_plan(self.state)
         self.engine.record(
             Started(

@@ -177,7 +177,7 @@ def opened(
     program = Program(i, exchange, Planner(settings, data), warm_up_us=0)
     at_us = first_us(table)
     price = int(table.open[int((table.lots > 0).argmax())])
-    program.open(at_us, exchange.terms(at_us), exchange.opening(at_us, price), exchange.read(at_us))
+    program.open(at_us, exchange.terms(at_us), lambda: exchange.opening(at_us, price), lambda: exchange.read(at_us))
     return exchange, program
 
 
@@ -216,7 +216,7 @@ def replay_acts(settings: BacktestSettings, data: Data, model: str, fees: tuple[
     symbols = [instrument.symbol]
     start_us = source.start_us
     venue.now_us = start_us
-    program.open(start_us, venue.terms(start_us), venue.opening(symbols, start_us), venue.read(symbols, 0, start_us))
+    program.open(start_us, venue.terms(start_us), lambda: venue.opening(symbols, start_us), lambda: venue.read(symbols, 0, start_us))
     acts = source if data.funding is None else with_funding(source, data.funding)
     played = play(acts, venue, gathered.turn, symbols, quiet_us=QUIET_US, wake_us=program.wake_us)
     if program.plan is None:
