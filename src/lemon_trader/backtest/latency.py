@@ -94,7 +94,7 @@ def read_measured(text: bytes) -> Measured:
     A list may also be pairs of `[µs, how often]`, as a histogram has them. Raises LatencyError.
     """
     try:
-        found = msgspec.json.decode(text, type=dict[str, list[int] | list[tuple[int, int]]])
+        found = msgspec.json.decode(text, type=dict[str, list[int | tuple[int, int]]])
     except msgspec.DecodeError as error:
         raise LatencyError(f'it cannot be read as {{"entry_us": [µs, …], "answer_us": [µs, …]}} ({error})') from None
     strangers = set(found) - {"entry_us", "answer_us", "feed_us"}
