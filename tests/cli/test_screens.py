@@ -208,16 +208,16 @@ class TestAnswers:
         request = Request(flags={"spread": "0.004", "sandbox": "true"}, pairs=("quoter:SOL_USDC",), dotenv=tmp_path / ".env")
         resolved = resolve(request, STRATEGIES)
         with pytest.raises(BadSetting) as refused:
-            settle_doubts(resolved, Console(), as_written=False)
+            settle_doubts(resolved.doubts, Console(), as_written=False)
         assert refused.value.key == "doubt.unanswered"
         assert "0.4" in str(refused.value.values["question"])
-        settle_doubts(resolved, Console(), as_written=True)
+        settle_doubts(resolved.doubts, Console(), as_written=True)
 
     def test_a_doubtful_value_is_asked_where_somebody_does(self, typing, tmp_path):
         request = Request(flags={"spread": "0.004", "sandbox": "true"}, pairs=("quoter:SOL_USDC",), dotenv=tmp_path / ".env")
         resolved = resolve(request, STRATEGIES)
         typing("y")
-        settle_doubts(resolved, Console(), as_written=False)
+        settle_doubts(resolved.doubts, Console(), as_written=False)
         typing("n")
         with pytest.raises(BadSetting, match=r"doubt\.declined"):
-            settle_doubts(resolved, Console(), as_written=False)
+            settle_doubts(resolved.doubts, Console(), as_written=False)

@@ -9,7 +9,7 @@ from tests.config.declared import STRATEGIES
 
 from lemon_trader.config.budgets import share_budget
 from lemon_trader.config.errors import BadSetting
-from lemon_trader.config.resolve import Request, preview
+from lemon_trader.config.resolve import Request, preview, resolve
 from lemon_trader.config.sources import key_lines, read_file
 
 FILE = """# what trades
@@ -118,3 +118,15 @@ def test_shares_are_equal_never_exceed_the_account_and_leave_less_than_a_cent_ea
     assert left >= 0
     if shares:
         assert left < Decimal("0.01") * own.count(None)
+
+
+def test_a_doubt_names_the_file_and_the_line_that_it_is_about(tmp_path):
+    path = tmp_path / "lemon.toml"
+    path.write_text('lang = "en"\n\n[[pair]]\nstrategy = "quoter"\nsymbol = "SOL_USDC"\nspread = 40\n')
+    (found,) = resolve(Request(flags={"sandbox": "true"}, file=path, dotenv=tmp_path / ".env"), STRATEGIES).doubts
+    assert found.values["name"] == f"{path}:6: spread"
+    (found,) = resolve(
+        Request(flags={"sandbox": "true", "spread": "40"}, flag_words={"spread": "--spread"}, file=path, dotenv=tmp_path / ".env"),
+        STRATEGIES,
+    ).doubts
+    assert found.values["name"] == "--spread"

@@ -178,6 +178,26 @@ def test_a_stop_is_told_when_it_begins_to_sell_and_with_its_loss_when_it_is_done
     assert done.values["realised"] == "-3", "0.1 at -10 and 0.1 at -20"
 
 
+def test_a_flatten_that_sells_is_told_as_what_it_is():
+    state = account(base=0)
+    step(state, attempt(SPOT, 1, role=LAYER, kind=LIMIT, lots=20, ticks=10_000))
+    step(state, fill(BUY, 10_000, 20, client=1, order="7", trade=1))
+    step(state, UserCommand(T0, "flatten", "", "cli"))
+    step(state, attempt(SPOT, 2, slot=STOP_SLOT, role=STOP, side=SELL, kind=TAKE, lots=20, ticks=9_000))
+    step(state, fill(SELL, 9_000, 20, client=2, order="8", trade=2))
+    assert not told(state, "alert.stop_fired")
+    assert not told(state, "alert.stop_done")
+    assert told(state, "alert.flatten_fired")[0].values["quantity"] == "0.2"
+    assert told(state, "alert.flatten_done")[0].values["realised"] == "-2"
+
+
+def test_a_stop_that_is_given_again_is_told_once():
+    state = account()
+    for origin in ("cli", "command"):
+        step(state, UserCommand(T0, "stop", "", origin))
+    assert [a.values["origin"] for a in told(state, "alert.command_stop")] == ["cli"]
+
+
 def test_an_exit_is_no_stop():
     state = account()
     step(state, attempt(SPOT, 1, role=LAYER, kind=LIMIT, lots=20, ticks=10_000))

@@ -23,6 +23,9 @@ from lemon_trader.strategies.parameter import ACTS
 EN = texts("en")
 ID = re.compile(r"[a-z]+[a-z-]*([._][A-Za-z0-9_-]+)+\Z")
 
+# Where commands come from: doors, and what ends a run.
+ORIGINS = ("cli", "panel", "control", "dead-engine", "file", "duration", "signal", "command", "fault")
+
 # Calls whose first words are message ids; the others take one as their second argument.
 SAYS = {"say", "ask", "complain", "tell", "BadSetting", "StrategyRefused", "StartRefused", "Doubt"}
 SAYS_SECOND = {"confirm"}
@@ -111,6 +114,10 @@ def made_by_rule():
     yield from (f"latch.{reason}" for reason in (*latch.COMMANDS, *latch.LIMITS))
     yield from (f"look.from-{source}" for source in (looks.JOURNAL, looks.EXCHANGE, looks.LAST_PICTURE))
     yield from (f"alert.command_{action}" for action in ("stop", "cancel", "kill", "flatten", "resume"))
+    yield from (f"acts.{when}" for when in ACTS)
+    yield from (f"alert.{what}_{how}" for what in ("stop", "flatten") for how in ("fired", "done"))
+    yield from (f"origin.{door}" for door in ORIGINS)
+    yield from (f"source.{source}" for source in ("public", "private", "account"))
     yield from (f"demo.feed.{feed}" for feed in ("public", "private"))
     yield from (f"fault.{kind}" for kind in FAULTS)
 

@@ -12,6 +12,7 @@ from lemon_trader.cli.running import OURS, modes, place
 from lemon_trader.config.model import read
 from lemon_trader.logger import FILE, FILES_KEPT, LEVELS
 from lemon_trader.messages.catalogue import escaped, knows, say
+from lemon_trader.messages.told import say_alert
 from lemon_trader.strategies.parameter import Parameter
 
 LINES: Final = Parameter("lines", "--lines", "int", "40", "help.lines", low="1", high="100000")
@@ -79,7 +80,7 @@ def for_people(line: Mapping[str, Any]) -> str:
     event = str(line.get("event", "-"))
     fields = {str(name): value for name, value in line.items() if name not in HEAD}
     if knows(event):
-        text = say(event, **{name: value for name, value in fields.items() if name != "key"})
+        text = say_alert(event, fields)
     else:
         text = " ".join([escaped(event), *(f"{escaped(name)}={escaped(str(value))}" for name, value in fields.items())])
     cause = f" | {escaped(str(line['exception']).strip().rsplit(chr(10), 1)[-1])}" if line.get("exception") else ""

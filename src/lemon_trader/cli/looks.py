@@ -13,6 +13,7 @@ from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import LIVE
 from lemon_trader.database.chain import JournalError
 from lemon_trader.messages.catalogue import say
+from lemon_trader.messages.told import say_alert
 
 US_PER_MS: Final = 1_000
 ENGINE: Final = "engine"
@@ -137,7 +138,7 @@ def _print_status(picture: Mapping[str, Any]) -> None:
         ]
     print_table(say("status.title"), ("", ""), rows)
     for alert in (picture.get("alerts") or ())[:ALERTS_SHOWN]:  # the newest first
-        print_text(say("status.alert", at=clock(alert["at_us"]), text=say(alert["key"], **alert["values"])))
+        print_text(say("status.alert", at=clock(alert["at_us"]), text=say_alert(alert["key"], alert["values"])))
     for market in picture["markets"]:
         print()
         print_table(

@@ -224,7 +224,7 @@ def _read(name: str, parameters: tuple[Parameter, ...], layers: Layers, table: M
     given = layers.collect((p.name for p in parameters), table)
     origins = {key: value.origin for key, value in given.items()}
     values = read(name, parameters, {key: value.value for key, value in given.items()}, origins)
-    doubts = (doubt(p, values[p.name]) for p in parameters if p.name in given)
+    doubts = (doubt(p, values[p.name], origins[p.name]) for p in parameters if p.name in given)
     shown = tuple(Setting(p, values[p.name], origins.get(p.name, "")) for p in parameters)
     return _Part(values, frozenset(given), tuple(d for d in doubts if d is not None), shown)
 

@@ -70,15 +70,18 @@ def default(parameter: Parameter) -> Value:
     return None if parameter.default is None else parse(parameter, parameter.default)
 
 
-def doubt(parameter: Parameter, value: Value) -> Doubt | None:
-    """The question to ask about a parsed value that is outside the sane bounds, with the value that was probably meant."""
+def doubt(parameter: Parameter, value: Value, origin: str = "") -> Doubt | None:
+    """The question to ask about a parsed value that is outside the sane bounds, with the value that was probably meant.
+
+    `origin`: what to call the place it comes from; "" = the flag.
+    """
     if value is None or isinstance(value, (bool, str)):
         return None
     number = Decimal(value)
     low, high = _bound(parameter, parameter.sane_low), _bound(parameter, parameter.sane_high)
     if (low is None or number >= low) and (high is None or number <= high):
         return None
-    values: dict[str, object] = {"name": parameter.flag, "value": show(parameter, value)}
+    values: dict[str, object] = {"name": origin or parameter.flag, "value": show(parameter, value)}
     likely = _likely(parameter, number)
     if likely is None:
         return Doubt("doubt.unusual", values | {"low": parameter.sane_low or "-", "high": parameter.sane_high or "-"})

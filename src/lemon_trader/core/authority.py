@@ -23,6 +23,8 @@ def user_command(state: AccountState, e: UserCommand) -> None:
             _edit(state, e)
             return
         case "stop":
+            if state.mode == REDUCING and state.mode_reason == "stop":
+                return  # the run that ends by a command gives it once more
             if state.mode == ACTIVE:
                 state.mode, state.mode_reason = REDUCING, "stop"
         case "cancel":

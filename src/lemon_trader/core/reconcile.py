@@ -126,22 +126,23 @@ def book_fill(state: AccountState, market: MarketState, fill: Fill, *, ordinal: 
 
 
 def _tell_stop(state: AccountState, market: MarketState, fill: Fill, role: int, realised_atoms: int) -> None:
-    """Tell when a stop begins to sell, and what it made when nothing is held any more."""
+    """Tell when a stop, or a `flatten`, begins to sell, and what it made when nothing is held any more."""
     if role != STOP:
         market.stop_atoms = None
         return
     i = market.instrument
+    what = "flatten" if state.flatten or market.closing else "stop"
     if market.stop_atoms is None:
         market.stop_atoms = 0
         state.tell(
-            fill.ts_us, "alert.stop_fired", "warn", symbol=i.symbol, side=side_name(fill.side), quantity=i.qty_text(fill.qty_lots),
+            fill.ts_us, f"alert.{what}_fired", "warn", symbol=i.symbol, side=side_name(fill.side), quantity=i.qty_text(fill.qty_lots),
             price=i.price_text(fill.price_ticks), held=atoms_text(market.ledger.base_atoms), base=i.base,
         )  # fmt: skip
     market.stop_atoms += realised_atoms
     if not market.ledger.lots:
         realised = atoms_text(market.stop_atoms)
         market.stop_atoms = None
-        state.tell(fill.ts_us, "alert.stop_done", "warn", symbol=i.symbol, realised=realised, quote=i.quote)
+        state.tell(fill.ts_us, f"alert.{what}_done", "warn", symbol=i.symbol, realised=realised, quote=i.quote)
 
 
 def apply_read(state: AccountState, read: AccountRead) -> None:

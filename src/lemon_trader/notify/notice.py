@@ -10,6 +10,7 @@ import msgspec
 from lemon_trader.core.state import Alert
 from lemon_trader.logger import Redactor
 from lemon_trader.messages.catalogue import say
+from lemon_trader.messages.told import say_alert
 
 PROGRAM: Final = "lemon-trader"
 NUMBER: Final = re.compile(r"[-+]?[\d.,]+%?")
@@ -37,6 +38,8 @@ EVENT_OF: Final = {
     "alert.market_closing": "unprotected",
     "alert.stop_fired": "stop_loss",
     "alert.stop_done": "stop_loss",
+    "alert.flatten_fired": "command",
+    "alert.flatten_done": "command",
     "alert.system_order": "liquidation",
     "alert.feed_lost": "feed",
     "alert.feed_back": "feed",
@@ -123,7 +126,7 @@ class Notice(msgspec.Struct, frozen=True):
 def notice_of(alert: Alert, *, mode: str, account: str, redactor: Redactor, silent: bool, repeats: int = 0) -> Notice:
     """The notice of an alert; whatever secret came into its values is taken out here, last before it leaves."""
     values = {name: redactor.clean(value[:VALUE_MAX]) for name, value in alert.values.items()}
-    text = say(alert.key, **values)
+    text = say_alert(alert.key, values)
     if repeats:
         text = say("alert.repeated", text=text, count=repeats)
     return Notice(

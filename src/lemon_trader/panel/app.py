@@ -19,6 +19,7 @@ from lemon_trader.config.resolve import Declarations
 from lemon_trader.config.settings import STATUS_FILE
 from lemon_trader.engine.control import ask
 from lemon_trader.messages.catalogue import escaped, say
+from lemon_trader.messages.told import say_alert
 from lemon_trader.panel import chart, view
 from lemon_trader.panel.commands import NAMES, Commands
 from lemon_trader.panel.desk import Desk
@@ -437,7 +438,7 @@ class Panel(App[None]):
         ]  # fmt: skip
         for alert in reversed(fresh):
             values = alert.get("values")
-            text = say(str(alert.get("key")), **{str(k): v for k, v in (values if isinstance(values, dict) else {}).items() if k != "key"})
+            text = say_alert(str(alert.get("key")), {str(k): v for k, v in (values if isinstance(values, dict) else {}).items()})
             self.scene.note(GRADES.get(str(alert.get("grade")), "INFO"), text[:SAID_MAX])
             self._told_us = max(self._told_us, alert["at_us"])
 

@@ -21,6 +21,7 @@ from lemon_trader.database.journal import JournalUnwritable, peek
 from lemon_trader.env import Env
 from lemon_trader.env_live import FolderStore, LiveEnv, Proxies
 from lemon_trader.exchanges.dialect import Signer
+from lemon_trader.messages.told import worded
 from lemon_trader.run.errand import FLATTEN, KILL, ORIGIN, RESUME, carry_out
 from lemon_trader.run.latch import is_latched, show_latch, show_preview
 from lemon_trader.run.looks import folded
@@ -184,4 +185,4 @@ async def _resume(session: Session, face: Face) -> int:
 
 def _tell(face: Face, alert: Alert) -> None:
     if alert.key not in NOISE:
-        face.say(alert.key, **alert.values)
+        face.say(alert.key, **worded(alert.values))

@@ -19,7 +19,7 @@ from lemon_trader.core.events import Event
 from lemon_trader.core.instrument import atoms_text
 from lemon_trader.core.market import DELISTED
 from lemon_trader.core.state import AccountState, Alert, Recorded
-from lemon_trader.core.units import ATOMS_PER_UNIT, US_PER_S
+from lemon_trader.core.units import ATOMS_PER_UNIT, HALTED, MODE_NAMES, US_PER_S
 from lemon_trader.core.watch import held_text
 from lemon_trader.database.db import Database, DatabaseError
 from lemon_trader.database.journal import Journal, JournalBeside, JournalError, read_events
@@ -202,6 +202,9 @@ class Session:
         self.state.tell(self.env.now_us(), "alert.started", "info", pairs=pairs, held=held_text(self.state))
         for plan in self.plans:
             self.log.note("info", "start", {"strategy": plan.strategy, "symbol": plan.symbol, **plan.params})
+        if self.state.mode == HALTED:  # it was told in an earlier life, and whoever looks at this one must see it
+            reason, detail = self.state.mode_reason, self.state.mode_detail
+            self.state.tell(self.env.now_us(), "alert.latched", "grave", mode=MODE_NAMES[HALTED], reason=reason, detail=detail)
         self.runner.before_wake = self._wakes
         self.runner.on_tick(self._tick)
         self.runner.run()
@@ -387,8 +390,10 @@ class Session:
             self._recorder.apply(number, event, recorded)  # type: ignore[arg-type]
 
 
-async def until_told(session: Session, *, first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Wait for the end of the run: its duration, a command, or a signal. `first` is told of the first signal, `second` of the next.
+async def until_told(session: Session, *, first: Callable[[], None], second: Callable[[], None]) -> str:
+    """Wait for the end of the run, and say what it was: "duration", "command" or "signal".
+
+    `first` is told of the first signal, `second` of the next.
 
     SIGUSR1 is no end: it says `kill`, and the run goes on, halted.
     """
@@ -410,3 +415,4 @@ async def until_told(session: Session, *, first: Callable[[], None], second: Cal
         with suppress(NotImplementedError):
             loop.add_signal_handler(signal.SIGUSR1, runner.command, "kill", "signal")
     await runner.until_ended()
+    return "signal" if count else "duration" if runner.is_winding_down else "command"

@@ -20,6 +20,7 @@ from lemon_trader.exchanges.signers import SecretError
 from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.instruments import UnknownMarket
 from lemon_trader.matching.accounts import Account
+from lemon_trader.messages.told import worded
 from lemon_trader.run.doctor.record import is_proven
 from lemon_trader.run.latch import is_latched, show_latch
 from lemon_trader.run.parts import make_signer, market_of
@@ -125,8 +126,8 @@ async def _trade(settings: RunSettings, face: Face, rest_url: str, ws_url: str) 
         gc.freeze()  # what lives as long as the program is not looked through again: a full pass would stop it for a tenth of a second
         for plan in plans:
             face.say("run.started", strategy=plan.strategy, symbol=plan.symbol, budget=atoms_text(plan.budget_atoms))
-        await until_told(session, first=lambda: face.say("run.stopping"), second=lambda: face.say("run.stopping_already"))
-        clean = await session.stop("door")
+        origin = await until_told(session, first=lambda: face.say("run.stopping"), second=lambda: face.say("run.stopping_already"))
+        clean = await session.stop("fault" if failures else origin)
         last_words(face, session, clean=clean)
         face.report(session.report())
         facts: dict[str, object] = {"status": session.picture(), "report": session.report(), "clean": clean, "faults": failures}
@@ -237,7 +238,7 @@ def confirm(settings: RunSettings, face: Face, session: Session, plans: list[Pla
 
 def tell(face: Face, alert: Alert) -> None:
     """Tell an alert of the engine."""
-    face.say(alert.key, **alert.values)
+    face.say(alert.key, **worded(alert.values))
 
 
 def last_words(face: Face, session: Session, *, clean: bool) -> None:
@@ -261,8 +262,10 @@ def _last_words_of(face: Face, symbol: str, m: MarketState) -> None:
         )  # fmt: skip
     for order in m.orders.live:
         place = i.price_text(order.trigger_ticks or order.price_ticks)
-        face.say("stop.rests", symbol=symbol, side=side_name(order.side), quantity=i.qty_text(order.open_lots), price=place)
-    if ledger.base_atoms:
+        face.say("stop.rests", symbol=symbol, side=(f"side.{side_name(order.side)}", {}), quantity=i.qty_text(order.open_lots), price=place)
+    if ledger.base_atoms and abs(ledger.lots) < max(1, i.min_lots):
+        face.say("stop.dust", symbol=symbol, least=i.qty_text(max(1, i.min_lots)), base=i.base)
+    elif ledger.base_atoms:
         rests = any(o.kind == TRIGGER for o in m.orders.live)
         face.say("stop.protected" if rests else "stop.unwatched", symbol=symbol)
         if not any(o.role in (EXIT, STOP) for o in m.orders.live):
