@@ -345,7 +345,8 @@ class Watch:
         self.truth.catch_up()
         account = life.exchange.accounts[life.account.name]
         lots = account.position_lots(self._symbol)
-        if abs(lots) < life.instrument.min_lots:
+        coarse = life.coarse if self._awake_us < life.coarse_until_us else Decimal(0)
+        if abs(lots) < life.instrument.min_lots or abs(self.truth.quantity(lots)) < coarse:
             lots = 0  # no order is small enough for what a coarser grid left as dust
         stops = [
             {
