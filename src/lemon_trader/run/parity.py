@@ -8,7 +8,7 @@ from lemon_trader.backtest.parity import Session, redecide
 from lemon_trader.backtest.parity_fills import FillParity, compare_fills
 from lemon_trader.backtest.program import WARM_UP_US
 from lemon_trader.backtest.result import FILL, ORDER
-from lemon_trader.config.backtest import PUBLISHED, QUEUES, BacktestSettings, Latency
+from lemon_trader.config.backtest import PUBLISHED, QUEUES, TICK_DELAY_MS, BacktestSettings, Latency
 from lemon_trader.config.data import FOLDER
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.parity import ParitySettings
@@ -23,12 +23,12 @@ from lemon_trader.engine.startup import Plan
 from lemon_trader.env_live import FolderStore
 from lemon_trader.run.acts import pair_of
 from lemon_trader.run.backtest import run_backtest
+from lemon_trader.run.backtest_latency import measured
 from lemon_trader.run.looks import grids_of
 from lemon_trader.run.parts import apply_limits, market_of, values_of
 from lemon_trader.strategies.catalog import STRATEGIES
 
 TAKER_DELAY_US: Final = 100 * US_PER_MS
-VIRTUAL: Final = ("sandbox", "paper")
 
 
 def sessions_of(settings: ParitySettings, mode: str) -> dict[str, Session]:
@@ -52,7 +52,7 @@ def fill_parity(settings: ParitySettings, mode: str, session: Session, face: Fac
         BadSetting: a tape that cannot be played, or of other hours.
     """
     assert settings.tape is not None
-    replay = run_backtest(_as_backtest(settings, mode, session), face)[0]
+    replay = run_backtest(_as_backtest(settings, session, _latency(settings, mode, face)), face)[0]
     return compare_fills(np.array(session.fills, FILL), np.array(session.orders_sent, ORDER), replay, settings.window_us)
 
 
@@ -73,9 +73,20 @@ def _limit(state: AccountState, started: Started, limits: LimitSettings) -> None
     apply_limits(state, limits, [plan])
 
 
-def _as_backtest(settings: ParitySettings, mode: str, session: Session) -> BacktestSettings:
+def _latency(settings: ParitySettings, mode: str, face: Face) -> Latency:
+    """The times that the session itself measured; of one that was too short for that, what a backtest assumes, and it is said."""
+    store = str(settings.data_dir / mode)
+    try:
+        measured(store)
+    except BadSetting:
+        face.say("parity.latency-assumed", ms=TICK_DELAY_MS)
+        return Latency(None, None, None)
+    return Latency(None, None, None, store)
+
+
+def _as_backtest(settings: ParitySettings, session: Session, latency: Latency) -> BacktestSettings:
     """The session as a backtest of the tape: from its start to its last fact."""
-    started, folder = session.started, settings.data_dir / mode
+    started = session.started
     fees: tuple[int | None, int | None] = (None, None)
     if session.terms is not None:
         t = session.terms
@@ -84,6 +95,6 @@ def _as_backtest(settings: ParitySettings, mode: str, session: Session) -> Backt
         pair=pair_of(started), limits=settings.limits, data=settings.tape, history=settings.data_dir / FOLDER,
         start_us=session.begin_us - WARM_UP_US, end_us=session.end_us + 1, every_us=60_000_000, engine="replay",
         fill_model="pessimistic", touch_ppm=0, share_ppm=0, half_spread_ppm=0, queue=QUEUES[0], queue_power=1, bounds=False,
-        latency=Latency(None, None, None, str(folder)), taker_delay_us=TAKER_DELAY_US, fee_tier=None, fees_ppm=fees,
+        latency=latency, taker_delay_us=TAKER_DELAY_US, fee_tier=None, fees_ppm=fees,
         funding=PUBLISHED, leverage=None, capital=None, calibrate=None, report=None, seed=1, lang="en", json=False,
     )  # fmt: skip
