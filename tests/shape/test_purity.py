@@ -45,6 +45,7 @@ FILES = {
     "messages": "reads its own catalogues",
     "market/recordings": "reads the recordings that the user names",
     "sandbox/page": "reads its own page",
+    "optimize/building": "reads its own sources, whose fingerprint names the folder of what was compiled of them",
     "database/db": "SQLite keeps its own file",
     "database/records": "SQLite keeps its own file",
     "database/history": "market data in files that Arrow writes and reads; they are no part of a life, so no simulation tears them",
