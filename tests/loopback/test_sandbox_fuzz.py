@@ -317,7 +317,7 @@ def misshapen(method, path, status, kind, body):
     return f"keys {wrong}" if any(wrong) else ""
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(requests=REQUESTS)
 def test_whatever_is_asked_over_a_socket_is_answered_in_the_documents_shapes(server, requests):
     for where, params, body, headers, how in requests:
@@ -349,7 +349,7 @@ FRAMES = st.fixed_dictionaries(
 MESSAGES = st.lists(FRAMES.map(json.dumps) | ANY_JSON.map(json.dumps) | st.text(max_size=30) | st.binary(max_size=30), max_size=8)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(messages=MESSAGES)
 def test_a_stream_survives_whatever_is_said_to_it(server, messages):
     async def talk():

@@ -38,7 +38,7 @@ def ask(client, method, path, params):
     return client.sandbox.send(method, path, headers, json.dumps(rows).encode())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(sorted(ROUTES)), PARAMS), min_size=5, max_size=40))
 def test_no_request_is_answered_with_an_error_of_ours(requests):
     box = Sandbox(switches=Switches(requests_per_minute=0, history_per_minute=0))
@@ -58,7 +58,7 @@ def test_no_request_is_answered_with_an_error_of_ours(requests):
     box.app.desk.exchange.check_closed()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     st.one_of(
         st.text(max_size=60),
@@ -74,7 +74,7 @@ def test_no_stream_message_ends_a_session(message):
     assert all(frame["error"]["code"] in {4002, 4006, 4008, 4010} for frame in client.frames)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     st.text(max_size=80), st.dictionaries(st.sampled_from(["X-API-Key", "X-Signature", "X-Timestamp", "X-Window"]), st.text(max_size=30))
 )
