@@ -233,11 +233,17 @@ def test_gross_profit_is_spread_and_inventory():
         fill(5, "quote", "buy", 9_990, 10, mid_half=20_000),
         fill(65, "quote", "sell", 9_910, 10, slot=16, mid_half=19_800),
     ]
-    own = metrics(result(fills, [9_950, 9_900], layers=0)).own
+    own = metrics(result(fills, [9_950, 9_900], layers=0, mids=[(START, 20_000)])).own
     assert own["spread_capture"] == (10 + 10) * 10 * 100_000
     assert own["inventory_cost"] == 100 * 10 * 100_000, "the mid fell by a hundred ticks while ten lots were held"
     assert own["net"] == own["spread_capture"] - own["inventory_cost"]
     assert own["cycles"] is None, "no ladder, no cycles"
+
+
+def test_bars_do_not_know_the_mid_at_a_fill():
+    own = metrics(result([fill(5, "quote", "buy", 9_990, 10, mid_half=20_000)], [9_950], layers=0)).own
+    assert own["spread_capture"] is None
+    assert own["inventory_cost"] is None
 
 
 def test_markouts_look_at_the_mid_a_while_later():
@@ -306,7 +312,7 @@ side = st.sampled_from(["buy", "sell"])
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_figures_of_money_equal_the_ledger_whatever_was_traded(trades, close):
     fills = [fill(7 * n, "quote", way, ticks, lots, fee=lots * 10, mid_half=20_001) for n, (way, ticks, lots) in enumerate(trades)]
-    made = result(fills, [close] * 3, grid=PERP, layers=0)
+    made = result(fills, [close] * 3, grid=PERP, layers=0, mids=[(START, 20_001)])
     own = metrics(made).own
     assert own["net"] == made.totals.net_atoms
     assert own["equity"] == made.budget_atoms + made.totals.net_atoms

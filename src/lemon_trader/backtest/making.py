@@ -21,7 +21,8 @@ class MakingFigures:
     """What making a market brought.
 
     Attributes:
-        spread_atoms: sum over fills of how much better than the mid they were, quote atoms; None where a fill's mid is not known.
+        spread_atoms: sum over fills of how much better than the mid they were, quote atoms; None where a fill's mid is not
+            known, as on bars.
         spread_bp: the same as a part of the turnover, 1/100 %.
         inventory_cost_atoms: what the mid's moves took from what was held: spread_atoms - (realised + unrealised).
         markout_bp: by horizon in seconds, how far the mid had gone our way since the maker fills' prices, weighted by worth, 1/100 %;
@@ -37,7 +38,8 @@ class MakingFigures:
 def making_figures(result: Result) -> MakingFigures:
     """The figures of this run."""
     f, i, totals = result.fills, result.instrument, result.totals
-    known = len(f) > 0 and bool((f["mid_half_ticks"] > 0).all())
+    # Bars know no mid at the moment of a fill: the price of a point before it would make every fill within a bar look like spread.
+    known = len(f) > 0 and len(result.mids) > 0 and bool((f["mid_half_ticks"] > 0).all())
     spread = None
     if known:
         columns = (f[name].tolist() for name in ("side", "mid_half_ticks", "ticks", "lots"))

@@ -50,10 +50,9 @@ def sections(judged: Sequence[Metrics], quote: str) -> list[tuple[str, list[Line
 
 
 def columns(results: Sequence[Result]) -> list[str]:
-    """What tells the runs apart, in the reader's language: the model of fills, and the engine where that differs too."""
+    """What tells the runs apart, in the reader's language: the model of fills, and the engine where one model was played by two."""
     models = [say(f"model.{r.fill_model}") if knows(f"model.{r.fill_model}") else r.fill_model for r in results]
-    many = len({r.engine for r in results}) > 1
-    return [f"{model} ({r.engine})" if many else model for model, r in zip(models, results, strict=True)]
+    return [f"{model} ({r.engine})" if models.count(model) > 1 else model for model, r in zip(models, results, strict=True)]
 
 
 def line(name: str, values: Sequence[Value], quote: str) -> Line:
