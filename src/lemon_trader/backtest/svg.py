@@ -16,6 +16,7 @@ LEFT: Final = 78
 RIGHT: Final = 14
 TOP: Final = 12
 BOTTOM: Final = 26
+LABEL: Final = 80  # a time's width
 TIME_TICKS: Final = 7
 VALUE_TICKS: Final = 6
 _MINUTE: Final = 60_000_000
@@ -130,7 +131,10 @@ def time_chart(
     for at_us, label in time_ticks(*span_us):
         at = x.at(at_us)
         chart.parts.append(f'<path class="grid" d="M{at:.1f} {TOP}V{height - BOTTOM}"/>')
-        chart.parts.append(f'<text class="tick" x="{at:.1f}" y="{height - 8}" text-anchor="middle">{label}</text>')
+        place = f'x="{at:.1f}" y="{height - 8}" text-anchor="middle"'
+        if at > WIDTH - LABEL / 2:  # the last label would be cut off at the edge
+            place = f'x="{WIDTH}" y="{height - 8}" text-anchor="end"'
+        chart.parts.append(f'<text class="tick" {place}>{label}</text>')
     return chart
 
 
