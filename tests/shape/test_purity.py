@@ -44,6 +44,7 @@ FILES = {
     "config/sources": "reads the settings file",
     "messages": "reads its own catalogues",
     "market/recordings": "reads the recordings that the user names",
+    "optimize/store": "a study is a folder of files that Arrow writes and reads",
     "sandbox/page": "reads its own page",
     "optimize/building": "reads its own sources, whose fingerprint names the folder of what was compiled of them",
     "database/db": "SQLite keeps its own file",

@@ -246,6 +246,18 @@ def _tape_groups() -> Sequence[Group]:
     return record_groups()
 
 
+def _sweep(typed: Typed) -> int:
+    from lemon_trader.cli.sweep import sweep
+
+    return sweep(typed)
+
+
+def _sweep_groups() -> Sequence[Group]:
+    from lemon_trader.cli.sweep import sweep_groups
+
+    return sweep_groups()
+
+
 def _data(action: str) -> Callable[[Typed], int]:
     def call(typed: Typed) -> int:
         from lemon_trader.cli.data import data
@@ -362,7 +374,7 @@ COMMANDS: Final = {
         Command("cancel", _ACTS, "", _act_groups, _act("cancel")),
         Command("edit", _ACTS, "[SYMBOL]", _edit_groups, _edit),
         Command("backtest", _RESEARCH, "STRATEGY [SYMBOL]", _backtest_groups, _backtest),
-        Command("sweep", _RESEARCH, "", _bare, None),
+        Command("sweep", _RESEARCH, "STRATEGY [SYMBOL]", _sweep_groups, _sweep),
         Command("data fetch", _RESEARCH, "SYMBOL …", _data_groups("fetch"), _data("fetch")),
         Command("data import", _RESEARCH, "FILE …", _data_groups("import"), _data("import")),
         Command("data list", _RESEARCH, "", _data_groups("list"), _data("list")),

@@ -12,7 +12,9 @@ def stored_bars(
 ) -> tuple[Instrument, BarTable]:  # fmt: skip
     """The bars of one market that open in [start_us, end_us), µs UTC, and the grid that they are on. Raises HistoryError."""
     instrument, rows = History(folder).read(Series(symbol, BARS.name, every_us), start_us, end_us)
-    return instrument, BarTable(symbol, every_us, **rows)
+    return instrument, BarTable(
+        symbol, every_us, rows["at_us"], rows["open"], rows["high"], rows["low"], rows["close"], rows["lots"]
+    )  # fmt: skip
 
 
 def stored_trades(folder: Path, symbol: str, start_us: int | None = None, end_us: int | None = None) -> tuple[Instrument, TradeTable]:
