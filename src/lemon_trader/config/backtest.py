@@ -35,6 +35,7 @@ BACKTEST_ONLY: Final = (
     Parameter("start", "--start", "text", None, "help.backtest-start"),
     Parameter("end", "--end", "text", None, "help.backtest-end"),
     Parameter("interval_of_bars", "--interval-of-bars", "choice", "1m", "help.backtest-interval", choices=INTERVALS),
+    Parameter("off_grid", "--off-grid", "choice", "refuse", "help.off-grid", choices=("refuse", "nearest")),
     Parameter("engine", "--engine", "choice", None, "help.backtest-engine", choices=(KERNEL, REPLAY)),
     Parameter("fill_model", "--fill-model", "choice", FILL_MODELS[0], "help.fill-model", choices=FILL_MODELS),
     Parameter("touch_fills_pct", "--touch-fills-pct", "pct", "50", "help.touch-fills-pct", low="0", high="100"),
@@ -88,6 +89,7 @@ class BacktestSettings:
         data: a file; None = the store of market data under `history`.
         start_us, end_us: the period, µs UTC; None = no bound.
         every_us: length of the stored bars that are wanted.
+        to_nearest: prices off the grid are put on the nearest tick instead of refused.
         engine: KERNEL or REPLAY; "" = as the kind of data allows.
         fill_model: of bars; touch_ppm of PROBABILISTIC, share_ppm of the volume that may be ours, half_spread_ppm of the touch.
         queue, queue_power: of recorded books.
@@ -108,6 +110,7 @@ class BacktestSettings:
     start_us: int | None
     end_us: int | None
     every_us: int
+    to_nearest: bool
     engine: str
     fill_model: str
     touch_ppm: int
@@ -180,6 +183,7 @@ def resolve_backtest(request: Request, declarations: Declarations, *, symbol: st
         start_us=start_us,
         end_us=end_us,
         every_us=interval_s(str(values["interval_of_bars"])) * 1_000_000,
+        to_nearest=values["off_grid"] == "nearest",
         engine=str(values["engine"] or ""),
         fill_model=str(values["fill_model"]),
         touch_ppm=_ppm(values["touch_fills_pct"]),

@@ -66,12 +66,14 @@ def refuse_inverse(path: Path) -> None:
         )
 
 
+def is_known(path: Path) -> bool:
+    """Whether the file is a recording that the program knows: of another exchange, and put on a market's grid by the table above."""
+    return _stem(path) in RECORDINGS
+
+
 def played(path: Path, symbol: str | None) -> Recording:
     """What the file is played as. Raises RecordingError for a stranger without a symbol."""
-    stem = path.name.split(".")[0]
-    for ending in L2_ENDINGS:
-        stem = stem.removesuffix(ending)
-    known = RECORDINGS.get(stem)
+    known = RECORDINGS.get(_stem(path))
     if known is not None:
         return known if symbol is None else msgspec.structs.replace(known, symbol=symbol)
     if symbol is None:
@@ -79,6 +81,13 @@ def played(path: Path, symbol: str | None) -> Recording:
             f"{path.name} is not a recording this program knows; name the market it shall play, for example --symbol SOL_USDC"
         )
     return Recording(symbol)
+
+
+def _stem(path: Path) -> str:
+    stem = path.name.split(".")[0]
+    for ending in L2_ENDINGS:
+        stem = stem.removesuffix(ending)
+    return stem
 
 
 def read_columns(path: Path, others: tuple[str, ...] = ()) -> Table:

@@ -72,7 +72,8 @@ def _run(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, in
     if data.kind != BARS:
         face.say("backtest.playing", model=model, source=data.name, engine=REPLAY)
         return replay_acts(settings, data, model, fees)
-    engine = settings.engine or (REPLAY if _is_late(settings) else "")
+    is_late = _is_late(settings)
+    engine = settings.engine or (REPLAY if is_late else "")
     if engine != REPLAY:
         face.say("backtest.playing", model=model, source=data.name, engine=KERNEL)
         quick = run_kernel(settings, data, model, fees)
@@ -295,6 +296,10 @@ def notes_of(data: Data) -> Sequence[Note]:
     found = []
     if data.off_grid:
         found.append(Note("backtest.note.off-grid", {"count": data.off_grid, "tick": data.instrument.tick}))
+    if data.gaps:
+        longest = max(data.gaps, key=lambda gap: gap.rows)
+        rows = sum(gap.rows for gap in data.gaps)
+        found.append(Note("backtest.note.gaps", {"count": len(data.gaps), "rows": rows, "most": longest.rows, "at": utc(longest.at_us)}))
     if data.kind == TRADES:
         found.append(Note("backtest.note.invented-book"))
     return found

@@ -1,5 +1,6 @@
 """What a backtest plays: a file, or the market data that is stored, as a market that can be opened again for every run."""
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -10,13 +11,17 @@ import numpy as np
 
 from lemon_trader.config.backtest import NONE, PUBLISHED, BacktestSettings
 from lemon_trader.config.errors import BadSetting
+from lemon_trader.config.periods import moment_text
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.units import US_PER_S
 from lemon_trader.database.history import BARS as STORED_BARS
 from lemon_trader.database.history import HistoryError
 from lemon_trader.market.acts import Act, Reference, Source
+from lemon_trader.market.columns import PRICES, UNITS, tick_units
 from lemon_trader.market.errors import RecordingError
-from lemon_trader.market.files import played
+from lemon_trader.market.faults import BACKWARDS, DUPLICATE, FUTURE, GAP, IMPOSSIBLE, OFF_GRID, OVERLAP, Fault, file_faults
+from lemon_trader.market.files import is_known, played, read_columns
+from lemon_trader.market.instruments import UnknownMarket, default_instrument
 from lemon_trader.market.marks import HOUR_US, INTEREST_PPB
 from lemon_trader.market.prints import Prints, play_prints
 from lemon_trader.market.recordings import BARS, TAPE, TRADES, kind_of, open_recording
@@ -24,6 +29,7 @@ from lemon_trader.market.tables import BarTable, FundingTable, read_bars, read_f
 from lemon_trader.run.stored import stored_bars, stored_funding, stored_trades
 
 STORE: Final = "store"
+UNPLAYABLE: Final = frozenset({BACKWARDS, DUPLICATE, OVERLAP, IMPOSSIBLE, FUTURE})
 TRADES_WORD: Final = "trades"  # of --data: the stored trades instead of the stored bars
 
 
@@ -38,6 +44,7 @@ class Data(msgspec.Struct, frozen=True):
         open: of every other kind, the acts from the beginning; each call opens them anew.
         funding: what is paid on a perpetual; None = as the acts say, or nothing.
         off_grid: prices that were put on the grid.
+        gaps: what is missing of a file's period.
     """
 
     kind: str
@@ -47,6 +54,7 @@ class Data(msgspec.Struct, frozen=True):
     open: Callable[[], Source] | None = None
     funding: FundingTable | None = None
     off_grid: int = 0
+    gaps: tuple[Fault, ...] = ()
 
 
 def symbol_of(data: str | None) -> str:
@@ -78,16 +86,56 @@ def load(settings: BacktestSettings) -> Data:
 def _file(settings: BacktestSettings, path: Path) -> Data:
     symbol, kind = settings.pair.symbol, kind_of(path)
     start_us, end_us = settings.start_us, settings.end_us
+    gaps: tuple[Fault, ...] = ()
+    if kind in {BARS, TRADES}:
+        gaps = _looked_at(settings, path)
     if kind == BARS:
         table = read_bars(path, symbol=symbol, start_us=start_us, end_us=end_us)
-        instrument = _instrument(open_recording(path, symbol=symbol, limit=1))
-        return Data(BARS, path.name, instrument, bars=table, off_grid=table.off_grid)
+        return Data(BARS, path.name, _listed(symbol), bars=table, off_grid=table.off_grid, gaps=gaps)
     off_grid = read_trades(path, symbol=symbol, start_us=start_us, end_us=end_us).off_grid if kind == TRADES else 0
 
     def again() -> Source:
         return _until(open_recording(path, symbol=symbol, start=start_us, seed=settings.seed), end_us)
 
-    return Data(kind, path.name, _instrument(again()), open=again, off_grid=off_grid)
+    return Data(kind, path.name, _instrument(again()), open=again, off_grid=off_grid, gaps=gaps)
+
+
+def _looked_at(settings: BacktestSettings, path: Path) -> tuple[Fault, ...]:
+    """The gaps of a file's wanted period. Raises BadSetting for rows that cannot be played, RecordingError, UnknownMarket.
+
+    Prices off the grid are refused, unless it was said that they shall be put on it; of the recordings that the program knows it is known.
+    """
+    i = _listed(settings.pair.symbol)
+    found, _, _ = file_faults(path, i, time.time_ns() // 1_000)
+    start_us, end_us = settings.start_us or 0, settings.end_us or 2**63
+    wanted = [f for f in found if start_us <= f.at_us < end_us]
+    worst = next((f for f in wanted if f.kind in UNPLAYABLE), None)
+    if worst is not None:
+        kind: tuple[str, dict[str, object]] = (f"fault.{worst.kind}", {})
+        key = "backtest.future" if worst.kind == FUTURE else "backtest.faulty"
+        raise BadSetting(key, file=path.name, row=worst.row, at=moment_text(worst.at_us), fault=kind, note=worst.note)
+    off = next((f for f in found if f.kind == OFF_GRID), None)
+    if off is not None and not settings.to_nearest and not is_known(path):
+        value = _price_at(path, off.row, i)
+        raise BadSetting("backtest.off-grid", file=path.name, row=off.row, value=value, rows=off.rows, tick=i.tick, symbol=i.symbol)
+    return tuple(f for f in wanted if f.kind == GAP)
+
+
+def _price_at(path: Path, row: int, instrument: Instrument) -> str:
+    """The price in this row that is not on the grid."""
+    table = read_columns(path)
+    for name in (*PRICES, "price"):
+        if name in table and round(table[name][row - 1] * UNITS) % tick_units(instrument):
+            return f"{name} {table[name][row - 1]}"
+    return ""
+
+
+def _listed(symbol: str) -> Instrument:
+    """The market with its filters. Raises RecordingError where there are none."""
+    try:
+        return default_instrument(symbol)
+    except UnknownMarket as error:
+        raise RecordingError(str(error)) from None
 
 
 def _stored(settings: BacktestSettings) -> Data:
