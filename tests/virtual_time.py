@@ -45,15 +45,6 @@ class _NoSelector(selectors.BaseSelector):
         return self._keys
 
 
-class _Timer(asyncio.TimerHandle):
-    """A timer that keeps its place among timers of the same instant: a heap alone would mix them."""
-
-    __slots__ = ("_number",)
-
-    def __lt__(self, other: Any) -> bool:
-        return (self._when, self._number) < (other._when, other._number)
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """The loop. `now_us` is its time, µs from 0."""
 
@@ -61,6 +52,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.now_us = 0
         self._shuffle = shuffle
         self._numbers = itertools.count()
+        self._due: list[tuple[float, int, asyncio.TimerHandle]] = []
         selector = _NoSelector()
         selector.loop = self
         super().__init__(selector)
@@ -70,10 +62,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.now_us / 1e6
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.TimerHandle:
-        timer = _Timer(when, callback, args, self, context)
-        timer._number = next(self._numbers)
-        heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        # The number keeps the place among timers of the same instant: a heap alone would mix them.
+        heapq.heappush(self._due, (when, next(self._numbers), timer))
         return timer
 
     def advance(self, seconds: float) -> None:
@@ -101,9 +92,29 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         raise Deadlock(f"nothing is ready and no timer is set; waiting: {', '.join(waiting) or 'nobody'}")
 
     def _run_once(self) -> None:
-        if self._shuffle is not None and len(self._ready) > 1:
-            self._ready = self._permuted(self._ready, self._shuffle)
-        super()._run_once()
+        """As asyncio does it, without a selector to ask: cancelled timers go, time moves when nothing is ready, what is due runs."""
+        due, ready = self._due, self._ready
+        while due and due[0][2]._cancelled:
+            heapq.heappop(due)
+        if not ready and not self._stopping:
+            if not due:
+                self.report_deadlock()
+            if due[0][0] > self.now_us / 1e6:
+                self.advance(due[0][0] - self.now_us / 1e6)
+        end = self.now_us / 1e6 + self._clock_resolution
+        while due and due[0][0] < end:
+            timer = heapq.heappop(due)[2]
+            if not timer._cancelled:
+                ready.append(timer)
+        if self._shuffle is not None and len(ready) > 1:
+            ready = self._ready = self._permuted(ready, self._shuffle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        """A cancelled timer goes when its time has come."""
 
     @staticmethod
     def _permuted(ready: Any, shuffle: random.Random) -> Any:

@@ -385,22 +385,40 @@ class Life:
         return ", ".join(f"{n} {what} of {least}" for what, (n, least) in there.items() if n < least)
 
     async def _until(self, at_us: int) -> None:
-        while self.loop.now_us < at_us:
-            await self._pass(min(TICK_US, at_us - self.loop.now_us))
+        await self._pass(at_us - self.loop.now_us)
 
     async def _pass(self, span_us: int) -> None:
         until = self.loop.now_us + span_us
-        while self.loop.now_us < until:
-            await asyncio.sleep(min(TICK_US, until - self.loop.now_us) / US_PER_S)
-            if self.edge.down:
-                continue
-            self.out.market_acts += self.edge.advance()
-            if not self.out.violations:
-                self.watch.step()
-            if self.env is not None:
-                self.env.check()
-            if self.out.violations and self.drawn.is_day:
-                raise Found
+        passed = self.loop.create_future()
+
+        def tick() -> None:
+            if passed.done():
+                return
+            try:
+                self._tick()
+            except Exception as fault:  # noqa: BLE001  it is handed to whoever waits
+                passed.set_exception(fault)
+                return
+            if self.loop.now_us < until:
+                self.loop.call_at(min(self.loop.now_us + TICK_US, until) / US_PER_S, tick)
+            else:
+                passed.set_result(None)
+
+        if self.loop.now_us < until:
+            self.loop.call_at(min(self.loop.now_us + TICK_US, until) / US_PER_S, tick)
+            await passed
+
+    def _tick(self) -> None:
+        """The market lives up to now, and everybody looks."""
+        if self.edge.down:
+            return
+        self.out.market_acts += self.edge.advance()
+        if not self.out.violations:
+            self.watch.step()
+        if self.env is not None:
+            self.env.check()
+        if self.out.violations and self.drawn.is_day:
+            raise Found
 
     def _calm(self) -> None:
         """All faults off."""

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.orders import OrderState
 
 ATOMS = Decimal(10**9)
 
@@ -25,6 +26,7 @@ class Truth:
         self._rows: list[tuple[int | None, tuple[object, ...]]] = []
         self._filled: dict[int, Decimal] = {}
         self._seen = 0
+        self._shown: dict[int, tuple[tuple[int, int, int], dict[str, Any]]] = {}  # order id -> what its row was made from, the row
 
     def price(self, ticks: int) -> Decimal:
         """Ticks of now as a price."""
@@ -83,17 +85,22 @@ class Truth:
         return filled
 
     def live(self) -> list[dict[str, Any]]:
-        """Orders of the account in this market that are not over."""
-        i = self._exchange.instrument(self._symbol)
-        unit, lot = Decimal(i.tick_lot_atoms) / i.lot_atoms, Decimal(i.lot_atoms) / ATOMS
-        return [
-            {
-                "id": str(o.order_id), "client_id": o.client_id, "side": o.side, "price": o.ticks * unit, "open": o.open_lots * lot,
-                "is_trigger": o.is_trigger, "reduce_only": o.reduce_only,
-            }
-            for o in self._account.live.values()
-            if o.symbol == self._symbol
-        ]  # fmt: skip
+        """Orders of the account in this market that are not over; rows of what has not changed are the same, and nobody may write to them."""
+        tick_lot = self._exchange.instrument(self._symbol).tick_lot_atoms
+        shown, self._shown = self._shown, {}
+        for o in self._account.live.values():
+            if o.symbol != self._symbol:
+                continue
+            made_from = (o.ticks, o.open_lots, tick_lot)
+            known = shown.get(o.order_id)
+            self._shown[o.order_id] = known if known is not None and known[0] == made_from else (made_from, self._row(o))
+        return [row for _, row in self._shown.values()]
+
+    def _row(self, o: OrderState) -> dict[str, Any]:
+        return {
+            "id": str(o.order_id), "client_id": o.client_id, "side": o.side, "price": self.price(o.ticks), "open": self.quantity(o.open_lots),
+            "is_trigger": o.is_trigger, "reduce_only": o.reduce_only,
+        }  # fmt: skip
 
     def _move(self, change: Decimal, worth: Decimal) -> None:
         held = self.position

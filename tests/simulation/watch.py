@@ -88,10 +88,8 @@ class Watch:
         self._session: Bot | None = None
         self._fills_seen = 0
 
-    @property
-    def checkers(self) -> list[Any]:
-        """All that find something."""
-        return [
+        self._taken: tuple[object, int, int] = (None, 0, 0)  # of the journal: which disk's, how long, how much of it synced
+        self.checkers: list[Any] = [
             self.ahead, self.authority, self.history, self.anchors, self.orders, self.orphans, self.quits, self.ended, self.ledger,
             self.protection, self.sight, self.responsive, self.canary, self.restart, self.liveness, self.bounded, self.display, self.limits,
         ]  # fmt: skip
@@ -366,6 +364,10 @@ class Watch:
         if disk is None or not disk.files.keys() & {JOURNAL, f"{JOURNAL}.gz"}:
             return
         image = _journal(disk)
+        there = (self._life.era, len(image.data), image.synced)
+        if there == self._taken:
+            return
+        self._taken = there
         self.chain.read(image.data)
         self.history.step(image.synced)
         self._read = min(self._read, len(self.chain.entries))

@@ -4,6 +4,7 @@ Calendar arithmetic is spelled out, because no clock module may be imported here
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from lemon_trader.core.units import US_PER_MS, US_PER_S
@@ -12,6 +13,7 @@ _ISO: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d
 _MS_LOW: Final = 10**11  # 1973; a plain number below it is not in ms
 _MS_HIGH: Final = 10**14
 _US_HIGH: Final = _MS_HIGH * US_PER_MS
+_TEXT_MAX: Final = 40
 _DAY_S: Final = 86_400
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -38,9 +40,16 @@ def us_of_us(value: object) -> int:
 
 def us_of_iso(text: object) -> int:
     """`2025-07-27T17:39:00.092` (or with a space) in µs; digits finer than a µs are cut. Raises TimeError."""
-    found = _ISO.match(text) if type(text) is str and len(text) <= 40 else None
+    if type(text) is not str or len(text) > _TEXT_MAX:
+        raise TimeError(f"{str(text)[:_TEXT_MAX]!r} is not a moment like 2025-07-27T17:39:00.092")
+    return _us_of_text(text)
+
+
+@lru_cache(maxsize=4_096)  # a history is read again and again, with the same moments in it
+def _us_of_text(text: str) -> int:
+    found = _ISO.match(text)
     if found is None:
-        raise TimeError(f"{str(text)[:40]!r} is not a moment like 2025-07-27T17:39:00.092")
+        raise TimeError(f"{text!r} is not a moment like 2025-07-27T17:39:00.092")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     days_of_month = _MONTH_DAYS[month - 1] + (leap and month == 2) if 1 <= month <= 12 else 0
@@ -57,6 +66,7 @@ def us_of_any(value: object) -> int:
     return us_of_ms(value)
 
 
+@lru_cache(maxsize=4_096)
 def iso_of_us(us: int, *, separator: str = "T", digits: int = 3) -> str:
     """The moment as the histories write it, cut to `digits` behind the second's point (0 = none)."""
     seconds, fraction = divmod(us, US_PER_S)
