@@ -123,6 +123,7 @@ def is_fresh(state: AccountState, market: MarketState, now_us: int) -> bool:
         and now_us - state.account_us <= ACCOUNT_AGE_US
         and (not v.is_perp or (market.mark_ticks > 0 and now_us - market.mark_us <= MARK_AGE_US))
         and not (market.doubt_us and not market.confirmed_ticks)
+        and not market.is_apart()
         and state.venue_status == "Ok"
         and market.instrument.book_state in OPEN_STATES
     )

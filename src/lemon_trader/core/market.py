@@ -19,6 +19,7 @@ MARK_AGE_US: Final = 10 * US_PER_S
 ACCOUNT_AGE_US: Final = 30 * US_PER_S
 SECOND_SOURCE_AGE_US: Final = 10 * US_PER_S
 AGREE_PPM: Final = 10_000  # two sources within 1 % confirm each other
+APART_PPM: Final = 50_000  # a perpetual's mark farther than 5 % from its book or its index: one of them is wrong, and nobody knows which
 PERSIST_US: Final = 1 * US_PER_S  # or one source that stands for a second
 PERSIST_COUNT: Final = 3  # over at least three updates
 OPEN_STATES: Final = ("Open", "PostOnly", "LimitOnly")
@@ -193,6 +194,12 @@ class MarketState:
         if v.bid_ticks > 0 and v.ask_ticks > v.bid_ticks:
             return (v.bid_ticks + v.ask_ticks) // 2
         return self.last_ticks
+
+    def is_apart(self) -> bool:
+        """Whether a perpetual's mark disagrees widely with its book or its index."""
+        mark, v = self.mark_ticks, self.view
+        others = [(v.bid_ticks + v.ask_ticks) // 2, self.index_ticks]
+        return self.instrument.is_perp and any(other > 0 and abs(mark - other) * PPM > APART_PPM * mark for other in others)
 
     def in_band(self) -> bool:
         """Whether the last answer still holds at this touch; never at a book with one side empty or crossed."""
