@@ -1,6 +1,8 @@
 """The sandbox as its clients meet it: start to first answer, orders while fifty streams listen, depth frames to one subscriber, memory.
 
-python benchmarks/sandbox_life.py [--hours 24]
+    python benchmarks/sandbox_life.py [--hours 24]
+
+Times by the wall need cores that nobody else uses. Beside each stands what it costs in processor time, which a busy machine changes little.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import http.client
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,7 +27,7 @@ import aiohttp
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from memory import resident_bytes
-from sandbox_orders import SYMBOL, Client, Orders, serve
+from sandbox_orders import SYMBOL, Client, Orders, serve, used_s
 
 from lemon_trader.core.units import US_PER_S
 from lemon_trader.env_live import new_loop
@@ -37,8 +40,9 @@ START_US = 1_790_000_000_000_000
 HOUR_US = 3_600 * US_PER_S
 
 
-def start_s() -> float:
-    """From the command to its first answer."""
+def start_s() -> tuple[float, float]:
+    """From the command to its first answer: by the wall, and in processor time of its process until it was ended right after."""
+    before = _of_children_s()
     begun = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "lemon_trader.main", "sandbox", "--json"], stdout=subprocess.PIPE, text=True)
     try:
@@ -47,10 +51,16 @@ def start_s() -> float:
         line = http.client.HTTPConnection(where)
         line.request("GET", "/api/v1/ping")
         assert line.getresponse().read() == b"pong"
-        return time.perf_counter() - begun
+        took = time.perf_counter() - begun
     finally:
         process.terminate()
         process.wait()
+    return took, _of_children_s() - before
+
+
+def _of_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def listen(port: int, streams: list[str], on_frame: Callable[[], None]) -> None:
@@ -130,13 +140,16 @@ async def depth_frames(port: int, api_key: str, secret: str) -> float:
     return frames / took
 
 
-def with_server(use: Callable[[int, str, str], Any]) -> Any:
-    """What `use` finds at a fresh sandbox that has a process of its own."""
+def with_server(use: Callable[[int, str, str], Any]) -> tuple[Any, float]:
+    """What `use` finds at a fresh sandbox that has a process of its own, and the processor time that the sandbox took for it, s."""
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     try:
-        return use(*ours.recv())
+        where = ours.recv()
+        before = used_s(ours)
+        found = use(*where)
+        return found, used_s(ours) - before
     finally:
         server.kill()
         server.join()
@@ -186,16 +199,21 @@ def main() -> None:
     given = asked.parse_args()
     os.environ.setdefault("PYTHONPATH", str(Path(__file__).resolve().parents[1] / "src"))
     starts = sorted(start_s() for _ in range(3))
-    alone = with_server(lambda *at: new_loop().run_until_complete(latencies(*at)))
-    took, frames = with_server(crowded)
+    alone, alone_s = with_server(lambda *at: new_loop().run_until_complete(latencies(*at)))
+    (took, frames), crowd_s = with_server(crowded)
+    depth, depth_s = with_server(lambda *at: new_loop().run_until_complete(depth_frames(*at)))
     found = {
-        "start": starts[1],
+        "start": starts[1][0],
+        "start_cpu": starts[1][1],
         "alone_p50": statistics.median(alone),
         "alone_p99": statistics.quantiles(alone, n=100)[98],
         "crowded_p50": statistics.median(took),
         "crowded_p99": statistics.quantiles(took, n=100)[98],
         "crowd_frames": frames,
-        "depth_frames": with_server(lambda *at: new_loop().run_until_complete(depth_frames(*at))),
+        "alone_us": alone_s / MEASURED * 1e6,  # of the sandbox, for one order
+        "crowd_us": crowd_s / MEASURED * 1e6,
+        "depth_frames": depth,
+        "depth_us": depth_s / MEASURED * 1e6,
         "memory": memory(given.hours),
     }
     print(json.dumps(found))
