@@ -38,6 +38,12 @@ def backtest(typed: Typed) -> int:
     console = Console(as_json=settings.json)
     for doubt in settings.doubts:
         console.say(doubt.key, **doubt.values)
+    if settings.calibrate is not None:
+        from lemon_trader.run.backtest_queues import run_calibration
+
+        run_calibration(settings, console)
+        console.finish()
+        return DONE
     results = run_backtest(settings, console)
     console.result({"runs": show(results, html=settings.report)})
     console.finish()
