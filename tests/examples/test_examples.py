@@ -81,6 +81,18 @@ def test_a_hook_is_told_start_and_end(tmp_path):
     assert all("[SANDBOX practice]" in line for line in lines)
 
 
+def test_a_ladder_is_tested_beside_holding_and_cash(tmp_path):
+    lines = run("08", tmp_path)
+    (heads,) = {tuple(line.split()) for line in lines if line.split()[-2:] == ["hold", "cash"]}
+    assert heads == ("pessimistic", "touch", "hold", "cash")
+    rows = {cells[0]: cells[1:] for line in lines if len(cells := re.split(r"\s{2,}", line.strip())) >= 5}
+    assert rows["Cycles won"][0] == "88.89"
+    net = [float(cell) for cell in rows["Net"][:4]]
+    assert net[2] < net[0] < 0 == net[3], "a market that falls: the ladder loses less than who held"
+    assert any(line.endswith("stop") for line in lines)
+    assert lines[-1] == "exit code 0; the report has 6 charts"
+
+
 def test_every_example_is_run_here_and_listed():
     tested = set(re.findall(r'run\("(\d\d)"', Path(__file__).read_text(encoding="utf-8")))
     assert {p.name[:2] for p in EXAMPLES} == tested

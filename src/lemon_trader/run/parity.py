@@ -93,7 +93,7 @@ def _as_backtest(settings: ParitySettings, session: Session, latency: Latency) -
         fees = (t.perp_maker_ppm, t.perp_taker_ppm) if session.instrument.is_perp else (t.spot_maker_ppm, t.spot_taker_ppm)
     return BacktestSettings(
         pair=pair_of(started), limits=settings.limits, data=settings.tape, history=settings.data_dir / FOLDER,
-        start_us=session.begin_us - WARM_UP_US, end_us=session.end_us + 1, every_us=60_000_000, engine="replay",
+        start_us=session.begin_us - WARM_UP_US, end_us=session.end_us + 1, every_us=60_000_000, to_nearest=True, engine="replay",
         fill_model="pessimistic", touch_ppm=0, share_ppm=0, half_spread_ppm=0, queue=QUEUES[0], queue_power=1, bounds=False,
         latency=latency, taker_delay_us=TAKER_DELAY_US, fee_tier=None, fees_ppm=fees,
         funding=PUBLISHED, leverage=None, capital=None, calibrate=None, report=None, seed=1, lang="en", json=False,
