@@ -98,6 +98,10 @@ def test_a_living_engine_is_asked_told_and_resumed_by_the_word(tmp_path, door):
                 assert session.state.mode == ACTIVE
                 code, text, said = await door("cancel")
                 await until(lambda: not roles(session))
+                assert session.state.markets[SYMBOL].ledger.lots > 0, "cancel sells nothing"
+                code, text, said = await door("flatten")
+                assert (code, said["done"]) == (0, True), text
+                await until(lambda: session.state.markets[SYMBOL].position.sellable_lots < session.state.markets[SYMBOL].view.min_lots, 30)
                 await session.stop("test")
             finally:
                 await session.close()

@@ -10,7 +10,7 @@ from lemon_trader.cli.running import OURS, running_stores
 from lemon_trader.cli.screen import print_table, print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.settings import LOCK_FILE, MODES
-from lemon_trader.database.chain import JournalCorrupt, JournalTooNew, segments
+from lemon_trader.database.chain import JournalTooNew, examine, segment_bytes, segment_files
 from lemon_trader.database.journal import JournalForeign
 from lemon_trader.database.journal_care import Verified, repair, verify
 from lemon_trader.env_live import FolderStore
@@ -49,12 +49,14 @@ def repair_one(typed: Typed) -> int:
     store = _stores(typed)[mode]
     if not store.lock(LOCK_FILE):
         raise BadSetting("journal.in-use", mode=mode)
-    account = typed.flags.get("account") or _account_of(store)
     try:
+        account = typed.flags.get("account") or _account_of(store)
         done = repair(store, mode=mode, account=account, now_us=time.time_ns() // 1_000)
     except (JournalForeign, JournalTooNew) as error:
         print_text(say("journal.unreadable", mode=mode, reason=error))
         return FAILED
+    finally:
+        store.close()
     for one in done:
         print_text(say("journal.repaired", damaged=one.damaged, file=one.file, offset=one.offset, left=one.left_bytes, rescued=one.rescued))
     if not done:
@@ -70,13 +72,13 @@ def _stores(typed: Typed) -> dict[str, FolderStore]:
 
 
 def _account_of(store: FolderStore) -> str:
-    """The account's label as the journal's first readable header states it. Raises BadSetting when none can be read."""
-    try:
-        for segment in segments(store, "journal"):
+    """The account's label as the journal's first readable header states it, whatever is damaged behind. Raises BadSetting."""
+    damage = ""
+    for file, _, revision in segment_files(store, "journal"):
+        segment, damage = examine(file, revision, segment_bytes(store, file), None)
+        if segment is not None:
             return segment.header.account
-    except JournalCorrupt as error:
-        raise BadSetting("journal.account-unknown", reason=error) from error
-    raise BadSetting("journal.none")
+    raise BadSetting("journal.account-unknown", reason=damage) if damage else BadSetting("journal.none")
 
 
 def _print_verified(mode: str, found: Verified) -> None:
