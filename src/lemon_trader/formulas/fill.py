@@ -103,7 +103,7 @@ def chance_ppm(seed: int, at_us: int, price: int, side: int) -> int:
 def is_reached(rules: Any, side: int, price: int, start: int, end: int, at_us: int) -> int:
     """1 when a move from `start` to `end` fills an order that rests at `price`.
 
-    An order that stands through the touch before the move (what an earlier point's volume did not suffice for) is reached by any move.
+    An order that the price has gone through before (an earlier point's volume did not suffice for all of it) is reached by any move.
 
     Args:
         rules: a `FillRules` record.
@@ -120,7 +120,7 @@ def is_reached(rules: Any, side: int, price: int, start: int, end: int, at_us: i
         if rules.model == TOUCH:
             return 1
         return 1 if rules.model == PROBABILISTIC and chance_ppm(rules.seed, at_us, price, side) < rules.touch_ppm else 0
-    return is_through(rules, side, price, start)
+    return 1 if (start - price) * side < 0 and is_through(rules, side, price, start) else 0
 
 
 @compilable

@@ -70,6 +70,7 @@ class BarSettings:
         cash_atoms: of the account, quote atoms; 0 = the budget. Less than the budget is leverage, on perpetuals alone.
         limits: of the send path; None = as a pair has them that is given nothing but its budget.
         funding: of a perpetual.
+        day_loss_atoms / drawdown_atoms: net loss of a UTC day, and under the highest profit, that stop the strategy for good; 0 = none do.
         mark_every: bars between two rows of equity; the deepest fall is looked for at these.
         source: what is played, for people.
         params: the strategy's settings as text, for people.
@@ -80,6 +81,8 @@ class BarSettings:
     cash_atoms: int = 0
     limits: Limits | None = None
     funding: FundingTable | None = None
+    day_loss_atoms: int = 0
+    drawdown_atoms: int = 0
     mark_every: int = 1
     source: str = ""
     params: Mapping[str, str] = field(default_factory=dict)

@@ -77,34 +77,26 @@ def play(room: Any, tape: Any) -> None:
     ask = 1
     until = 0  # the first bar that must be looked at whatever its prices are
     i = 0
-    while i < count:
-        end = min(count, next_mark)
-        if i < until:
-            stop = min(until, end)
-            begun = i
+    while i < count and desk.status == PLAYED:
+        begun = i
+        # What the price stands beyond already (the rest of a fill that the volume did not suffice for) is met by any move.
+        if i < until and desk.need_low <= desk.price <= desk.need_high:
+            stop = min(until, next_mark, count)
             if grid.reads_features:
                 i = follow_quiet(room, tape, i, stop)
             else:
                 i = skip_quiet(tape.low, tape.high, i, stop, desk.need_low, desk.need_high)
             if i > begun:
                 desk.price = int(tape.close[i - 1])
+        if i == begun:
+            pass_funding(room, tape, i)
+            play_bar(room, tape, i, ask)
+            ask = 0
+            i += 1
+            until = quiet_until(room, tape, i)
         if i == next_mark:
             mark(room, tape.at_us[i - 1] + 3 * grid.step_us)
             next_mark += grid.mark_every
-        if i >= count:
-            break
-        if i < until and tape.low[i] >= desk.need_low and tape.high[i] <= desk.need_high:
-            continue
-        if desk.base_atoms == 0 and i > 0:
-            past_us = tape.at_us[i - 1] + 3 * grid.step_us
-            while desk.next_fund < len(tape.fund_us) and tape.fund_us[desk.next_fund] <= past_us:
-                desk.next_fund += 1
-        play_bar(room, tape, i, ask)
-        ask = 0
-        i += 1
-        if desk.status != PLAYED:
-            break
-        until = quiet_until(room, tape, i)
     if desk.status == PLAYED:
         desk.price = int(tape.close[count - 1])
         desk.bars = count
@@ -114,6 +106,17 @@ def play(room: Any, tape: Any) -> None:
         minimum = max(room.seen.min_lots, 1)
         if abs(held_lots(desk, grid)) >= minimum:
             desk.held_us += last_us - desk.since_us
+
+
+@compilable
+def pass_funding(room: Any, tape: Any, i: int) -> None:
+    """Pass over the funding intervals that ended before bar `i` while nothing was held."""
+    desk = room.desk
+    if desk.base_atoms != 0 or i == 0:
+        return
+    past_us = tape.at_us[i - 1] + 3 * room.grid.step_us
+    while desk.next_fund < len(tape.fund_us) and tape.fund_us[desk.next_fund] <= past_us:
+        desk.next_fund += 1
 
 
 @compilable
