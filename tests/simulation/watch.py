@@ -5,6 +5,7 @@ This file knows both sides and turns the exchange's records into plain values; t
 
 import gzip
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tests.simulation.life import Bot, Life
 
 JOURNAL: Final = "journal-000001"
+JOURNAL_FILES: Final = re.compile(r"journal-(\d{6})(?:\.r(\d+))?(\.gz)?\b")
 STORE: Final = "sandbox"
 LOOK_US: Final = 5 * US_PER_S  # between pictures
 HEARD_US: Final = US_PER_S  # until a fill that was heard must be in the journal
@@ -484,15 +486,20 @@ class Watch:
 
 
 def _journal(disk: Disk) -> Image:
-    """The journal's files as one: each continues the one before it, and some are packed."""
-    names = sorted(name for name in disk.files if name.startswith("journal-"))
-    if names == [JOURNAL]:
+    """The journal's files as one: each continues the one before it; some are packed, and a repair has written another revision of some."""
+    if JOURNAL_FILES.findall(" ".join(disk.files)) == [("000001", "", "")]:
         return disk.files[JOURNAL]
-    images = {name.removesuffix(".gz"): disk.files[name] for name in reversed(names)}  # the plain one, where both are there
-    parts = [gzip.decompress(i.data) if i is disk.files.get(f"{name}.gz") else bytes(i.data) for name, i in sorted(images.items())]
+    best: dict[str, tuple[int, bool, str]] = {}
+    for name in disk.files:
+        match = JOURNAL_FILES.fullmatch(name)
+        if match is not None:
+            found = (int(match[2] or 0), not match[3], name)
+            best[match[1]] = max(found, best.get(match[1], found))
+    names = [best[number][2] for number in sorted(best)]
+    images = [disk.files[name] for name in names]
+    parts = [gzip.decompress(i.data) if name.endswith(".gz") else bytes(i.data) for name, i in zip(names, images, strict=True)]
     whole = b"".join(parts)
-    last = images[max(images)]
-    return Image(bytearray(whole), len(whole) - (len(last.data) - last.synced))
+    return Image(bytearray(whole), len(whole) - (len(images[-1].data) - images[-1].synced))
 
 
 def _decoded(payload: bytes) -> Any:

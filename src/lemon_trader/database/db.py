@@ -171,7 +171,11 @@ class Database:
             if path != ":memory:":
                 Path(path).touch(mode=0o600)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:  # raised again: half a transaction of ours must not keep the file from the next one
+                self._connection.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             raise DatabaseError(f"{path} cannot be used ({error}); move it away: the records are built anew from the journal") from error
 
@@ -217,10 +221,25 @@ class Database:
         connection.execute("PRAGMA mmap_size = 0")
         connection.create_function("isqrt", 1, isqrt, deterministic=True)  # SQLite may be built without its own; views do without
         if made < SCHEMA:
+            if ours and self.path != ":memory:":
+                self._keep(made)
             self._make()
 
+    def _keep(self, schema: int) -> None:
+        """Copy the old file beside, whole or not at all: the market's minutes in it are in no journal. Raises OSError, sqlite3.Error."""
+        kept = Path(f"{self.path}.schema-{schema}")
+        draft = Path(f"{kept}.new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        copy = sqlite3.connect(draft)
+        try:
+            self._connection.backup(copy)
+        finally:
+            copy.close()
+        draft.replace(kept)
+
     def _make(self) -> None:
-        """Make the tables; older ones are not migrated but dropped: the next start builds them anew."""
+        """Make the tables; older ones are not migrated but dropped, all in one transaction: the next start builds them anew."""
         drops = "".join(f'DROP {row["type"]} "{row["name"]}"; ' for row in self.query(_DROPPING))
         marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA};"
         self._connection.executescript(f"BEGIN; {drops} {_TABLES} {_VIEWS} {_NO_PROGRESS[0]}; {marks} COMMIT;")
