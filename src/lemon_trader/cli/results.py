@@ -46,15 +46,14 @@ def show(results: Sequence[Result], *, html: Path | None = None) -> list[dict[st
     print()
     print_notes(results, judged)
     if html is not None:
-        write_report(results, judged, html)
+        from lemon_trader.backtest.report import page
+
+        write_page(page(results, judged), html)
     return [as_json(r, m) for r, m in zip(results, judged, strict=True)]
 
 
-def write_report(results: Sequence[Result], judged: Sequence[Metrics], path: Path) -> None:
-    """Write the self-contained HTML file. Raises BadSetting."""
-    from lemon_trader.backtest.report import page
-
-    text = page(results, judged)
+def write_page(text: str, path: Path) -> None:
+    """Write a self-contained HTML file in place of what is there. Raises BadSetting."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

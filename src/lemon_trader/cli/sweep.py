@@ -17,7 +17,7 @@ from lemon_trader.config.sweep import SWEEP_ONLY, resolve_sweep
 from lemon_trader.messages.catalogue import say, speak
 
 SAY_S: Final = 10
-NOT_OF_SWEEPS: Final = frozenset({"engine", "bounds", "report", "calibrate"})  # flags of a backtest that mean nothing here
+NOT_OF_SWEEPS: Final = frozenset({"engine", "bounds", "calibrate"})  # flags of a backtest that mean nothing here
 
 
 def sweep_groups() -> Sequence[Group]:
@@ -39,6 +39,11 @@ def sweep(typed: Typed) -> int:
     with _Bar() as bar:
         swept = run_sweep(settings, console, bar)
     console.result(show(swept))
+    if settings.base.report is not None and swept.best:
+        from lemon_trader.cli.results import write_page
+        from lemon_trader.run.sweep_report import sweep_page
+
+        write_page(sweep_page(swept), settings.base.report)
     console.finish()
     return DONE
 
