@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from lemon_trader.cli.flags import KEYS, MODE_FLAGS, WHICH, Group, trading_groups
+from lemon_trader.config.backtest import BACKTEST_ONLY
 from lemon_trader.config.sandbox import SANDBOX_ONLY
 from lemon_trader.config.sources import variable_of
 from lemon_trader.messages.catalogue import say, speak, spoken
@@ -21,7 +22,7 @@ def markdown(language: str) -> str:
     before = spoken()
     speak(language)
     try:
-        groups: list[Group] = [*trading_groups(), ("group.sandbox", SANDBOX_ONLY)]
+        groups: list[Group] = [*trading_groups(), ("group.sandbox", SANDBOX_ONLY), ("group.backtest", BACKTEST_ONLY)]
         parts = [f"# {say('docs.title')}", say("docs.intro")]
         for title, parameters in groups:
             parts.append(f"## {say(title) if title.startswith('group.') else say('group.strategy', strategy=title)}")
