@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -205,8 +206,8 @@ def stylised(_: int) -> list[Row]:
 
     rows = []
     for column, facts in part("stylised.py").items():
-        seen, out = sum(map(len, facts)), [name for f in facts for name in outside(f)]
-        beside = f"of {seen}" + (f"; outside: {', '.join(sorted(set(out)))}" if out else "")
+        seen, out = sum(map(len, facts)), [name.partition(":")[0] for f in facts for name in outside(f)]
+        beside = f"of {seen}" + "".join(f"; outside {count} of {kind}" for kind, count in sorted(Counter(out).items()))
         goal, verdict = ("all", mark(not out)) if column == "synthetic" else ("", "")
         rows.append(Row("stylised", f"facts of {column} markets within their bands", seen - len(out), None, "", beside, goal, verdict))
     return rows
@@ -240,7 +241,7 @@ def strangers(_: int) -> list[Row]:
 def table(rows: list[Row]) -> str:
     lines = ["| part | what | p50 | p99 | beside | goal | |", "|---|---|---:|---:|---|---|---|"]
     for r in rows:
-        p50 = f"{r.p50:,.0f}" if r.p50 >= 1_000 else f"{r.p50:.1f}"
+        p50 = f"{r.p50:,.0f}" if r.p50 >= 1_000 or not r.unit else f"{r.p50:.1f}"
         p99 = "" if r.p99 is None else f"{r.p99:.0f} {r.unit}"
         lines.append(f"| {r.part} | {r.name} | {p50} {r.unit} | {p99} | {r.ratio} | {r.goal} | {r.verdict} |")
     return "\n".join(lines)
