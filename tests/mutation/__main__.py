@@ -34,7 +34,7 @@ TESTS = {
         "tests/core/test_diff.py",
     ],
     "core/ledger": ["tests/core/test_ledger.py"],
-    "core/limits": ["tests/core/test_limits.py"],
+    "core/limits": ["tests/core/test_limits.py", "tests/core/test_limits_model.py"],
     "formulas/rounding": ["tests/formulas/test_rounding.py"],
 }
 SURVIVORS = Path(__file__).with_name("survivors.md")
