@@ -27,6 +27,7 @@ QUEUES: Final = ("pessimistic", "proportional", "probability", "optimistic")
 PUBLISHED: Final = "published"
 NONE: Final = "none"
 TICK_DELAY_MS: Final = Decimal(25)  # one way, where the data is fine enough to see it and nobody said another
+PERP_LEVERAGE: Final = Decimal(50)  # as far as any market's initial margin goes; the market's own may be less
 US_PER_MS: Final = 1_000
 PPM_PER_PCT: Final = 10_000
 
@@ -98,7 +99,8 @@ class BacktestSettings:
         fee_tier: None = the first; fees_ppm: (maker, taker) instead of the tier's, None = the tier's.
         funding: PUBLISHED, NONE, or a file of rates.
         leverage_ppm: of a perpetual's account; None = the market's own margin.
-        capital: quote that the account has; None = a thousand, or the budget where that is more.
+        capital: quote that the account has; None = a thousand, or the budget where that is more. On a perpetual it may be less than the
+            budget, which is leverage.
         calibrate: a store whose fills the queue models are compared with; None = not wanted.
         report: where the HTML page goes; None = nowhere.
     """
@@ -166,7 +168,10 @@ def resolve_backtest(request: Request, declarations: Declarations, *, symbol: st
         raise BadSetting("backtest.fees-twice", name="--fee-tier", other="--maker-fee-pct, --taker-fee-pct")
     pair = found.pairs[0]
     capital = cast("Decimal | None", values["capital"])
-    if capital is not None and pair.budget is not None and capital < pair.budget:
+    leverage = cast("Decimal | None", values["leverage"]) or (PERP_LEVERAGE if pair.symbol.endswith("_PERP") else Decimal(1))
+    if values["leverage"] is not None and not pair.symbol.endswith("_PERP"):
+        raise BadSetting("backtest.leverage-on-spot", value=values["leverage"], symbol=pair.symbol)
+    if capital is not None and pair.budget is not None and capital * leverage < pair.budget:
         raise BadSetting("backtest.capital", value=capital, budget=pair.budget)
     return BacktestSettings(
         pair=pair,

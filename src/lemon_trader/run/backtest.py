@@ -248,8 +248,9 @@ class Planner:
         i = self._data.instrument
         available, _ = state.balances[i.quote]
         plan = make_plan(self._settings.pair, state, i, available)
-        if plan.budget_atoms > available:
-            raise BadSetting("backtest.capital", value=available // 10**9, budget=plan.budget_atoms // 10**9)
+        margin_ppm = max(i.imf_ppm, _margin_ppm(self._settings)) if i.is_perp else PPM
+        if plan.budget_atoms * margin_ppm > available * PPM:
+            raise BadSetting("backtest.capital", value=atoms_text(available), budget=atoms_text(plan.budget_atoms))
         apply_limits(state, self._settings.limits, [plan])
         return plan
 
