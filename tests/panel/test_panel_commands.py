@@ -144,6 +144,29 @@ def test_kill_flatten_and_resume_want_their_own_word_typed(tmp_path, action):
     drive(tmp_path, scenario, shown=picture())
 
 
+@pytest.mark.parametrize(("typed", "said"), [("quux", "quux"), ("mode paper", "PAPER"), ("set spread -1", "-1"), ("stop", "stop")])
+def test_what_a_command_says_is_not_hidden_by_the_page_of_the_one_before(tmp_path, typed, said):
+    async def scenario(panel):
+        await panel.type("report")
+        assert panel.app.screen.has_class("paging")
+        await panel.type(typed)
+        assert not panel.app.screen.has_class("paging")
+        assert said in panel.text()
+
+    drive(tmp_path, scenario, shown=picture())
+
+
+def test_after_the_word_for_a_resume_its_page_is_closed(tmp_path):
+    async def scenario(panel):
+        await panel.type("resume")
+        assert panel.app.screen.has_class("paging")
+        await panel.reply("resume")
+        assert not panel.app.screen.has_class("paging")
+        assert panel.told == [("resume", "panel", "")]
+
+    drive(tmp_path, scenario, shown=picture(state="HALTED", reason="kill"))
+
+
 def test_resume_shows_the_reason_the_figures_and_what_would_be_placed(tmp_path):
     rows = [{"symbol": "SOL_USDC", "strategy": "market-maker", "price": "150", "orders": [order("BUY", "149.37")]}]
 

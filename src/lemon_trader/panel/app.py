@@ -281,6 +281,11 @@ class Panel(App[None]):
                 self.screen.remove_class("asking")
             self._stop_typing()
 
+    def back(self) -> None:
+        """Close the page that is open."""
+        if self.screen.has_class("paging"):
+            self._close_page()
+
     def clear(self) -> None:
         """Empty the log and close the page."""
         self.scene.log.clear()

@@ -77,6 +77,9 @@ class Stage(Protocol):
     async def answer(self, question: str) -> str | None:
         """What the reader types; None when the question was left with Esc."""
 
+    def back(self) -> None:
+        """Close the page, if one is open."""
+
     def clear(self) -> None:
         """Empty the log, close the page."""
 
@@ -111,6 +114,7 @@ class Commands:
         words = text.split()
         if not words:
             return
+        self._stage.back()  # what this command says stands in the log, which no page may hide
         self._stage.note("COMMAND", text.strip())
         try:
             name = words[0].lower()
@@ -299,8 +303,10 @@ class Commands:
             if action == "resume":
                 await self._show_resume(mode)
             if action in CONFIRMED and not await self._typed(action, say(CONFIRMED[action], mode=mode.upper(), held=self._held())):
+                self._stage.back()
                 self._stage.note("INFO", say("panel.not-done", action=action))
                 return
+            self._stage.back()
             symbol = check_symbol(words[0], action) if action == "stop" and words else ""
             detail = "" if symbol else " ".join(words)[:200]
             reply = await ask(self._desk.store(mode), action, origin=ORIGIN, wait_s=WAIT_S, detail=detail, symbol=symbol)
@@ -362,7 +368,12 @@ class Commands:
                 return
         if mode == LIVE:
             code = await self._read("plan", f"LIVE {pair}", self._plan_words(symbol))
-            if code or not await self._typed(symbol, say("panel.ask.live", symbol=symbol)):
+            if code:
+                self._stage.note("INFO", say("panel.not-started"))
+                return
+            agreed = await self._typed(symbol, say("panel.ask.live", symbol=symbol))
+            self._stage.back()
+            if not agreed:
                 self._stage.note("INFO", say("panel.not-started"))
                 return
         arguments = [pair, *settings.arguments(), "--as-written", f"--lang={spoken()}"]

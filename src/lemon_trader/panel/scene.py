@@ -128,7 +128,7 @@ def why_not(scene: Scene, market: Picture) -> list[str]:
     found = []
     state = str(picture.get("state"))
     if state != ACTIVE:
-        found.append(f"{say(f'state.{state.lower()}')}: {latch(picture)}")
+        found.append(say("panel.why.state", state=say(f"state.{state.lower()}"), reason=latch(picture)))
     if market.get("frozen"):
         found.append(say("panel.why.frozen", reason=market["frozen"]))
     if market.get("fresh") is False:
