@@ -33,7 +33,7 @@ TESTS = {
         "tests/core/test_checkpoint.py",
         "tests/core/test_diff.py",
     ],
-    "core/ledger": ["tests/core/test_ledger.py"],
+    "core/ledger": ["tests/core/test_ledger.py", "tests/core/test_ledger_model.py"],
     "core/limits": ["tests/core/test_limits.py", "tests/core/test_limits_model.py"],
     "formulas/rounding": ["tests/formulas/test_rounding.py"],
 }
