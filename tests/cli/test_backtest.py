@@ -7,6 +7,7 @@ from tests.cli.typed import run
 
 from lemon_trader.cli.app import main
 from lemon_trader.messages.catalogue import speak
+from lemon_trader.optimize import memory
 
 MINUTE = 60_000
 BEGIN = 1_700_006_400_000  # 2023-11-15 00:00 UTC, ms
@@ -100,6 +101,15 @@ def test_measured_times_may_come_from_a_file(capsys, tmp_path):
     printed = backtest(capsys, "market-maker", "SOL_USDC", "--data", file, *words)
     assert printed.code == 0, printed.err
     assert "(5 + 7 ms)" in json.loads(printed.out.splitlines()[-1])["runs"][0]["settings"]["latency"]
+
+
+def test_memory_that_may_not_suffice_is_told_before_the_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 9 << 20)
+    printed = backtest(capsys, "martingale", "SOL_USDC", "--data", csv(tmp_path / "wave.csv", wave()), *QUICK)
+    assert printed.code == 0, printed.err
+    first = printed.out.splitlines()[0]
+    assert "9 MiB are free" in first
+    assert "--no-bounds" in first
 
 
 def test_a_gap_is_told_and_not_filled(capsys, tmp_path):

@@ -56,8 +56,10 @@ def run_backtest(settings: BacktestSettings, face: Face) -> list[Result]:
     has_queue = data.kind not in {BARS, TRADES}
     asked = settings.queue if has_queue else settings.fill_model
     ends = ((QUEUES[0], QUEUES[-1]) if has_queue else FILL_MODELS[:2]) if settings.bounds else ()
+    wanted = tuple(dict.fromkeys((asked, *ends)))
+    _foresee_memory(data, len(wanted), face)
     results = []
-    for model in dict.fromkeys((asked, *ends)):
+    for model in wanted:
         try:
             result = _run(settings, data, model, fees, face, is_shown=model == asked)
         except StartRefused as refused:
@@ -65,6 +67,19 @@ def run_backtest(settings: BacktestSettings, face: Face) -> list[Result]:
         check(result)
         results.append(result)
     return results
+
+
+def _foresee_memory(data: Data, runs: int, face: Face) -> None:
+    """Say before it happens that bars and what comes of them may not fit; books and trades are read as they are played."""
+    if data.bars is None:
+        return
+    from lemon_trader.optimize import memory  # noqa: PLC0415  it knows the kernel's rows
+
+    one = memory.needed([data.bars], 1, curved=True, compared=0, steps=0) - memory.PROCESS
+    needed = memory.PROCESS + runs * one
+    free = memory.available()
+    if 0 < free < needed:
+        face.say("backtest.memory", needed=needed >> 20, free=free >> 20)
 
 
 def _run(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int], face: Face, *, is_shown: bool) -> Result:
