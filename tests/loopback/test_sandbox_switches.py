@@ -162,6 +162,21 @@ def test_a_range_of_too_many_candles_may_be_refused():
         assert box.public(f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={box.now_us // 10**6 - 90}")[0] == 200
 
 
+def test_a_stretch_without_a_trade_has_a_row_of_nulls_or_none():
+    for empty, rows in ((True, ["150.1", None, None, "150.1"]), (False, ["150.1", "150.1"])):
+        box, me = with_switches(klines_empty=empty)
+        me.place(price="150.1", quantity="0.1")
+        box.wait(180_000_000)
+        me.place(price="150.1", quantity="0.1")
+        box.wait(120_000_000)
+        found = box.public(f"/api/v1/klines?symbol=SOL_USDC&interval=1m&startTime={box.now_us // 10**6 - 900}")[1]
+        assert [row["close"] for row in found] == rows
+        assert [row["end"] for row in found[:-1]] == [row["start"] for row in found[1:]] or not empty
+        assert all((row["trades"], row["volume"], row["quoteVolume"]) == ("0", "0", "0") for row in found if row["open"] is None)
+        day = box.public(f"/api/v1/klines?symbol=SOL_USDC&interval=1month&startTime={box.now_us // 10**6 - 10**7}")[1]
+        assert [row["trades"] for row in day] == ["2"]
+
+
 def test_a_range_that_ends_before_it_begins_is_empty_or_refused():
     """As of a client that sends milliseconds where seconds are wanted."""
     for refuses, status in ((False, 200), (True, 400)):

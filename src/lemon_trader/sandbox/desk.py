@@ -52,6 +52,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
         refuses_unknown_fields: whether an order's body may hold no field that the exchange does not know.
         klines_max / klines_newest_first: rows of one answer, and their order.
         klines_refuses_more: whether a range of more rows than that is refused instead of cut.
+        klines_empty: whether a stretch without a trade between two with some has a row, with null prices, or none.
         klines_refuses_backwards: whether a range that ends before it begins (milliseconds where seconds are wanted) is refused, not empty.
         fee_tier_keys: what the five fields of a fee tier's row are called (name, maker, taker, stake, volume), with colons between.
         depth_levels: of a side, where no `limit` is asked for.
@@ -77,6 +78,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     klines_max: int = 1_000
     klines_newest_first: bool = False
     klines_refuses_more: bool = False
+    klines_empty: bool = True
     klines_refuses_backwards: bool = False
     fee_tier_keys: str = "tier:makerFee:takerFee:stake:volume30d"
     depth_levels: int = 5_000

@@ -30,7 +30,7 @@ from lemon_trader.exchanges.backpack.words import (
     TEXT_TYPE,
 )
 from lemon_trader.sandbox.desk import Answer, Call, Desk
-from lemon_trader.sandbox.tape import DAY_US, WEEK_US, bucket_end, bucket_start
+from lemon_trader.sandbox.tape import DAY_US, WEEK_US, bucket_end, bucket_start, with_empty
 from lemon_trader.sandbox.tiers import TIERS
 
 Json = dict[str, Any]
@@ -129,6 +129,8 @@ def klines(desk: Desk, call: Call) -> list[Json]:
     series = {"Last": tape.trades, "Index": tape.index, "Mark": tape.mark}[price or ""]
     found = series.candles(interval, bucket_start(start_s * US_PER_S, interval), end_s * US_PER_S)
     most = desk.switches.klines_max
+    if desk.switches.klines_empty:
+        found = with_empty(found, interval, most)
     if len(found) > most and desk.switches.klines_refuses_more:
         raise Refusal(400, INVALID_CLIENT_REQUEST, f"Invalid range: at most {most} candles")
     found = found[:most]
@@ -136,8 +138,8 @@ def klines(desk: Desk, call: Call) -> list[Json]:
         found.reverse()
     return [
         kline_row(
-            of, start_us=c.start_us, end_us=bucket_end(c.start_us, interval), prices=c.prices, lots=c.lots, quote_atoms=c.quote_atoms,
-            trades=c.trades,
+            of, start_us=c.start_us, end_us=bucket_end(c.start_us, interval), prices=c.prices if c.open_ticks else None,
+            lots=c.lots, quote_atoms=c.quote_atoms, trades=c.trades,
         )
         for c in found
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from the coarsest grain that fits. Prices are ticks, quantities lots, cash atoms
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -162,6 +162,18 @@ class Tape:
         """Take one print in; gives the followed candles that it closed."""
         self.prints.append(print_)
         return self.trades.add(print_.at_us, print_.ticks, print_.lots, print_.quote_atoms, 1)
+
+
+def with_empty(candles: Sequence[Candle], interval: str, most: int) -> list[Candle]:
+    """The candles with those between them that had no price, at prices of 0; the first of them, when they are more than `most`."""
+    found: list[Candle] = []
+    for candle in candles:
+        while found and (next_us := bucket_end(found[-1].start_us, interval)) < candle.start_us:
+            if len(found) > most:
+                return found
+            found.append(Candle(next_us, 0, 0, 0, 0))
+        found.append(candle)
+    return found
 
 
 def bucket_start(at_us: int, interval: str) -> int:
