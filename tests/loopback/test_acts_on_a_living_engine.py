@@ -83,6 +83,11 @@ def test_a_living_engine_is_asked_told_and_resumed_by_the_word(tmp_path, door):
                 assert (said["sandbox"]["source"], said["sandbox"]["running"]) == ("engine", True)
                 code, text, said = await door("balance")
                 assert float(said["sandbox"]["balances"]["USDC"]["available"]) > 0
+                anchored = session.state.has_anchor
+                code, text, said = await door("resume", "--yes")
+                assert (code, "nothing to resume" in text) == (0, True), text
+                assert session.state.has_anchor == anchored, "the loss limits are not counted anew"
+                assert "alert.command_resume" not in [a.key for a in session.state.told]
                 code, text, said = await door("kill")
                 assert (code, said["done"]) == (0, True), text
                 await until(lambda: not roles(session))

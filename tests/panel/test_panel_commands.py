@@ -141,7 +141,7 @@ def test_kill_flatten_and_resume_want_their_own_word_typed(tmp_path, action):
             await panel.pilot.press("escape")
         assert panel.told == [(action, "panel", "")]
 
-    drive(tmp_path, scenario, shown=picture())
+    drive(tmp_path, scenario, shown=picture(state="HALTED", reason="kill"))
 
 
 @pytest.mark.parametrize(("typed", "said"), [("quux", "quux"), ("mode paper", "PAPER"), ("set spread -1", "-1"), ("stop", "stop")])
@@ -152,6 +152,15 @@ def test_what_a_command_says_is_not_hidden_by_the_page_of_the_one_before(tmp_pat
         await panel.type(typed)
         assert not panel.app.screen.has_class("paging")
         assert said in panel.text()
+
+    drive(tmp_path, scenario, shown=picture())
+
+
+def test_a_resume_with_nothing_to_lift_is_not_given_because_it_would_count_the_loss_limits_anew(tmp_path):
+    async def scenario(panel):
+        await panel.type("resume")
+        assert "Nothing is halted or frozen, so there is nothing to resume." in panel.log
+        assert panel.told == []
 
     drive(tmp_path, scenario, shown=picture())
 

@@ -11,6 +11,7 @@ from lemon_trader.cli.screen import print_text
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.resolve import check_symbol
 from lemon_trader.config.settings import LIVE, SANDBOX
+from lemon_trader.core.units import ACTIVE, MODE_NAMES
 from lemon_trader.database.chain import JournalError
 from lemon_trader.env_live import FolderStore
 from lemon_trader.messages.catalogue import say
@@ -34,6 +35,10 @@ def act(action: str, typed: Typed) -> int:
 
 
 def _tell_engine(action: str, symbol: str, mode: str, store: FolderStore, picture: Mapping[str, Any], console: Console) -> int:
+    if action == RESUME and not halted(picture):
+        print_text(say("latch.none"))
+        console.result({"action": action, "done": True, "mode": mode, "running": True})
+        return DONE
     if not _may(action, mode, store, picture, console):
         print_text(say("act.declined"))
         return REFUSED
@@ -46,6 +51,11 @@ def _tell_engine(action: str, symbol: str, mode: str, store: FolderStore, pictur
         return FAILED
     print_text(say("done.stop-pair" if ended else f"done.{action}", mode=mode.upper(), **ended))
     return DONE
+
+
+def halted(picture: Mapping[str, Any]) -> bool:
+    """Whether a `resume` would lift anything. Where it would not, it is not given: the loss limits would be counted anew from there."""
+    return picture["state"] != MODE_NAMES[ACTIVE] or any(market["frozen"] for market in picture["markets"])
 
 
 def _may(action: str, mode: str, store: FolderStore, picture: Mapping[str, Any], console: Console) -> bool:

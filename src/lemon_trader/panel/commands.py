@@ -16,7 +16,7 @@ from lemon_trader.engine.control import ask
 from lemon_trader.messages.catalogue import say, speak, spoken
 from lemon_trader.panel.desk import Desk, Launch
 from lemon_trader.panel.lines import Line, plain, table
-from lemon_trader.panel.scene import Scene, latch, rows_of
+from lemon_trader.panel.scene import ACTIVE, Scene, latch, rows_of
 from lemon_trader.panel.settings import FILE, PROGRAM, STRATEGY, SYMBOL, Change
 from lemon_trader.strategies.parameter import StrategyRefused
 
@@ -300,8 +300,9 @@ class Commands:
     def _acting(self, action: str) -> Callable[[Sequence[str]], Awaitable[None]]:
         async def act(words: Sequence[str]) -> None:
             mode = self._chosen_mode()
-            if action == "resume":
-                await self._show_resume(mode)
+            if action == "resume" and not await self._show_resume(mode):
+                self._stage.note("INFO", say("latch.none"))
+                return
             if action in CONFIRMED and not await self._typed(action, say(CONFIRMED[action], mode=mode.upper(), held=self._held())):
                 self._stage.back()
                 self._stage.note("INFO", say("panel.not-done", action=action))
@@ -328,12 +329,14 @@ class Commands:
         held = [f"{m.get('position')} {m.get('base', '')} ({m.get('unrealised') or '-'} {m.get('quote', '')})" for m in self._scene.markets]
         return "; ".join(held) or "-"
 
-    async def _show_resume(self, mode: str) -> None:
-        """Why it stands still, the figures, and what would be placed."""
+    async def _show_resume(self, mode: str) -> bool:
+        """Why it stands still, the figures, and what would be placed; False where there is nothing to lift."""
         reply = await ask(self._desk.store(mode), "preview", origin=ORIGIN, wait_s=WAIT_S)
         if reply is None or "preview" not in reply:
-            return
+            return True  # whoever does it without an engine looks for itself
         status: dict[str, Any] = reply.get("status", {})
+        if status.get("state") == ACTIVE and not any(m.get("frozen") for m in rows_of(status, "markets")):
+            return False
         net = str(status.get("net") or "-")
         lines: list[Line] = [
             (
@@ -351,6 +354,7 @@ class Commands:
             title = say("panel.would-place", symbol=market.get("symbol"), price=market.get("price") or "-")
             lines += [(), (plain(title, "title"),), *table(heads, rows, 10_000, right=frozenset({2, 3}))]
         self._stage.page("resume", lines)
+        return True
 
     async def _start(self, words: Sequence[str]) -> None:
         scene, mode = self._scene, self._chosen_mode()
