@@ -1,14 +1,18 @@
 """Commands and facts that are under way for a while: who hears what when, and what it costs."""
 
+from contextlib import suppress
+
 from tests.matching.worlds import SPOT, UNIT, T, spot
 
 from lemon_trader.core.commands import Cancel, Place
 from lemon_trader.core.events import AccountRead, Balance, BookDelta, CancelAnswered, Fill, PlaceAccepted, PublicTrade, Wake
 from lemon_trader.core.units import BUY, LIMIT, SELL, TAKE, US_PER_S
-from lemon_trader.market.acts import Level, Take
+from lemon_trader.market.acts import Level, Take, apply
+from lemon_trader.market.chance import Chance
 from lemon_trader.matching.exchange import Exchange
+from lemon_trader.matching.orders import NewOrder, Refused
 from lemon_trader.matching.rules import Rules
-from lemon_trader.venues.replay import ReplayVenue, play
+from lemon_trader.venues.replay import ReplayVenue, apply_together, play
 
 MS = 1_000
 ENTRY, ANSWER, FEED = 30 * MS, 20 * MS, 10 * MS
@@ -139,3 +143,35 @@ def test_without_delays_and_without_passing_time_it_is_as_it_always_was():
     assert told.when(Fill) == [10 * US_PER_S]
     assert len(told.when(Wake)) == 2
     assert any(isinstance(fact, BookDelta) for _, fact in told.heard)
+
+
+def test_levels_that_are_stated_in_one_go_leave_the_exchange_as_one_after_the_other_does():
+    def lived(carry_out):
+        exchange = Exchange([spot()])
+        exchange.open_account("ann", {"USDC": 10_000 * UNIT, "SOL": 100 * UNIT})
+        rng = Chance("levels", 7)
+        for step in range(250):
+            now_us = T + step * MS
+            side, ticks = (BUY, SELL)[rng.below(2)], 9_950 + rng.below(100)
+            batch = [
+                Level(now_us, SPOT, BUY if (t := 9_950 + rng.below(100)) < 10_000 + rng.below(7) - 3 else SELL, t, rng.below(4) * 5)
+                for _ in range(1 + rng.below(12))
+            ]
+            if rng.below(3) == 0:
+                batch.insert(rng.below(len(batch) + 1), Take(now_us, SPOT, side, 7, ticks))
+            if rng.below(4) == 0:
+                with suppress(Refused):
+                    exchange.place("ann", NewOrder(symbol=SPOT, side=side, lots=3, ticks=ticks), now_us)
+            carry_out(batch, exchange)
+            exchange.check_closed()
+        account = exchange.accounts["ann"]
+        fills = [(f.at_us, f.side, f.ticks, f.lots, f.is_maker) for f in account.fills]
+        return exchange.depth(SPOT).bids, exchange.depth(SPOT).asks, fills, [(o.ticks, o.executed_lots) for o in account.live.values()]
+
+    def one_by_one(batch, exchange):
+        for act in batch:
+            apply(act, exchange)
+
+    together = lived(apply_together)
+    assert together == lived(one_by_one)
+    assert len(together[2]) > 20, "without fills nothing was met"

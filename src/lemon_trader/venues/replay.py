@@ -22,11 +22,12 @@ from lemon_trader.core.events import (
     Wake,
 )
 from lemon_trader.core.units import BUY, US_PER_S
-from lemon_trader.market.acts import Act, apply
+from lemon_trader.market.acts import Act, Level, apply
 from lemon_trader.matching.effects import (
     BookChanged,
     Effect,
     StateChanged,
+    TouchChanged,
     Traded,
 )
 from lemon_trader.matching.exchange import Exchange
@@ -190,27 +191,41 @@ class ReplayVenue(SimulatedAccount):
         return facts
 
     def _under_way(self, now_us: int) -> None:
-        """Send what the exchange has just said on its way."""
+        """Send what the exchange has just said on its way; changes of a book that stand together are one message, as streams tell them."""
         delays = self._delays
         assert delays is not None
         effects = self.exchange.take_effects()
         if not effects:
             return
+        public, account = self._public, self._account
+        public_us, account_us = public.due(now_us, delays.feed_us()), account.due(now_us, delays.answer_us())
         facts: list[Event] = []
-        public_us = self._public.due(now_us, delays.feed_us())
-        account_us = self._account.due(now_us, delays.answer_us())
+        together: list[BookChanged] = []
+
+        def tell_book() -> None:
+            if together:
+                public.put(_one_delta(together, public_us), public_us)
+                together.clear()
+
         for effect in effects:
-            is_public = type(effect) in _PUBLIC
-            self._fact(effect, public_us if is_public else account_us, facts)
-            if facts:
-                (self._public if is_public else self._account).put(facts.pop(), public_us if is_public else account_us)
+            if isinstance(effect, BookChanged):
+                if together and together[-1].symbol != effect.symbol:
+                    tell_book()
+                together.append(effect)
+            elif type(effect) in _PUBLIC:
+                tell_book()
+                self._fact(effect, public_us, facts)
+                public.put(facts.pop(), public_us)
+            elif type(effect) is not TouchChanged:  # the book says it
+                said = self.fact(effect, account_us)
+                if said is not None:
+                    account.put(said, account_us)
+        tell_book()
 
     def _fact(self, e: Effect, now_us: int, facts: list[Event]) -> None:
         match e:
             case BookChanged():
-                bids = tuple((t, q) for side, t, q in e.levels if side == BUY)
-                asks = tuple((t, q) for side, t, q in e.levels if side != BUY)
-                facts.append(BookDelta(now_us, e.at_us, e.symbol, e.first_id, e.last_id, bids, asks))
+                facts.append(_one_delta((e,), now_us))
             case Traded():
                 facts.append(PublicTrade(now_us, e.at_us, e.symbol, e.ticks, e.lots, e.buyer_is_maker, e.trade_id))
             case StateChanged():
@@ -221,7 +236,19 @@ class ReplayVenue(SimulatedAccount):
                     facts.append(said)
 
 
-_PUBLIC: Final = frozenset({BookChanged, Traded, StateChanged})
+_PUBLIC: Final = frozenset({Traded, StateChanged})
+
+
+def _one_delta(changes: Sequence[BookChanged], now_us: int) -> BookDelta:
+    """Changes of one book that follow one another, as one message: of each level the last word."""
+    last = changes[-1]
+    if len(changes) == 1:
+        levels = last.levels
+    else:
+        levels = tuple((side, t, q) for (side, t), q in {(side, t): q for c in changes for side, t, q in c.levels}.items())
+    bids = tuple([(t, q) for side, t, q in levels if side == BUY])
+    asks = tuple([(t, q) for side, t, q in levels if side != BUY])
+    return BookDelta(now_us, last.at_us, last.symbol, changes[0].first_id, last.last_id, bids, asks)
 
 
 def play(
@@ -250,7 +277,7 @@ def play(
             under way arrive, for so long after an act; what lies beyond is a hole in the recording, and time jumps over it.
         wake_us: when the engine wants to be woken, at the earliest; 0 = not at all. Asked where `quiet_us` is set.
     """
-    player = _Player(venue, turn, symbols, read_every_us, ticker=ticker)
+    player = _Player(venue, turn, symbols, read_every_us, ticker=ticker, at_once=quiet_us > 0)
     batch: list[Act] = []
     at_us = 0
     played = 0
@@ -271,17 +298,52 @@ def play(
     return played
 
 
+def apply_together(acts: Iterable[Act], exchange: Exchange) -> None:
+    """Carry out acts of one time; levels that meet nobody are stated in one go, which is the same and four times as quick."""
+    levels: list[tuple[int, int, int]] = []
+    symbol, at_us, bid, ask = "", 0, 0, 0
+
+    def state() -> None:
+        if levels:
+            exchange.state_book(symbol, levels, at_us)
+            levels.clear()
+
+    for act in acts:
+        if type(act) is not Level:
+            state()
+            apply(act, exchange)
+            continue
+        if act.symbol != symbol or not levels:
+            state()
+            symbol, at_us = act.symbol, act.at_us
+            bid, _, ask, _ = exchange.touch(symbol)
+        # The touch of before and whatever the levels bring: nearer than the true one at most, so nobody is met unseen.
+        meets = 0 < ask <= act.ticks if act.side == BUY else act.ticks <= bid
+        if act.lots and meets:
+            state()
+            apply(act, exchange)
+            continue
+        levels.append((act.side, act.ticks, act.lots))
+        if act.lots and act.side == BUY:
+            bid = max(bid, act.ticks)
+        elif act.lots:
+            ask = min(ask or act.ticks, act.ticks)
+    state()
+
+
 class _Player:
     """The clock of a tape: who is told what, in which order."""
 
     def __init__(
-        self, venue: ReplayVenue, turn: Callable[[Sequence[Event]], None], symbols: Sequence[str], read_every_us: int, *, ticker: bool
+        self, venue: ReplayVenue, turn: Callable[[Sequence[Event]], None], symbols: Sequence[str], read_every_us: int, *, ticker: bool,
+        at_once: bool,
     ) -> None:  # fmt: skip
         self._venue = venue
         self._turn = turn
         self._symbols = symbols
         self._read_every_us = read_every_us
         self._ticker = ticker
+        self._at_once = at_once
         self._next_wake = 0
         self._next_read = 0
 
@@ -292,8 +354,11 @@ class _Player:
         venue = self._venue
         exchange = venue.exchange
         venue.now_us = at_us
-        for act in batch:
-            apply(act, exchange)
+        if self._at_once:
+            apply_together(batch, exchange)
+        else:
+            for act in batch:
+                apply(act, exchange)
         exchange.advance(at_us)
         facts = venue.facts(at_us)
         if facts:
