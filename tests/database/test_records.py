@@ -2,6 +2,7 @@
 
 import sqlite3
 
+import msgspec
 import pytest
 from tests.database.tellers import NOW, SPOT_SOL, Teller, fill, placed
 from tests.fake_store import Disk
@@ -54,16 +55,25 @@ def life():
     yield Wake(NOW + 52_000_000)
 
 
-def engine(journal: Journal, db: Database, facts) -> Recorder:
+built: list[int] = []  # how often a file was built anew
+
+
+def engine(journal: Journal, db: Database, facts, *, since=True, checkpoint_at=()) -> Recorder:
     """What an engine does with the two: write what is not public, fold, tell."""
     opened = journal.open(NOW)
-    recorder = resume(db, journal.sequence, lambda: read_events(journal._store), [SPOT_SOL])
+    whole_again = lambda: built.append(1) or read_events(journal._store)  # noqa: E731  counted
+    recorder = resume(db, journal.sequence, whole_again, [SPOT_SOL], since=opened if since else None)
     state = AccountState()
-    state.add_market(SPOT_SOL)
+    if opened.state is not None:
+        state.restore(msgspec.msgpack.decode(opened.state))
+    else:
+        state.add_market(SPOT_SOL)
     for fact in opened.events:
         step(state, fact)
     state.recorded.clear()
-    for fact in facts:
+    for n, fact in enumerate(facts):
+        if n in checkpoint_at:
+            journal.checkpoint(NOW, msgspec.msgpack.encode(state.image()))
         public = type(fact) in MARKET_FACTS
         if not public:
             journal.append(fact)
@@ -118,6 +128,28 @@ def test_killed_after_any_fact_and_started_again_the_rows_are_the_same():
         assert dump(db, DERIVED) == dump(expected, DERIVED), cut
 
 
+@pytest.mark.parametrize("checkpoint", ["none", "before what the file holds ends", "behind it"])
+def test_after_a_kill_what_the_file_lacks_is_folded_from_the_checkpoint_and_the_rows_are_those_of_a_rebuild(checkpoint):
+    facts = list(life())
+    _, expected = whole()
+    too_late = 0
+    for cut in range(9, len(facts), 5):
+        disk, db, held = Disk(), Database(":memory:"), cut * 2 // 3
+        engine(journal(disk), db, facts[:held], checkpoint_at=(held // 2,) if checkpoint.startswith("before") else ()).commit()
+        disk.kill()
+        other = Database(":memory:")  # from here on nothing reached the file
+        engine(journal(disk), other, facts[held:cut], checkpoint_at=(2,) if checkpoint.startswith("behind") else ())
+        disk.kill()
+        built.clear()
+        reaches = journal(disk.copy()).open(NOW).sequence <= db.query("SELECT applied FROM progress")[0]["applied"]
+        assert reaches or checkpoint.startswith("behind")
+        too_late += not reaches
+        engine(journal(disk), db, facts[cut:]).commit()
+        assert dump(db, DERIVED) == dump(expected, DERIVED), cut
+        assert bool(built) != reaches, cut
+    assert bool(too_late) == checkpoint.startswith("behind")
+
+
 def test_records_ahead_of_the_journal_are_built_anew():
     disk, db = whole()
     store = disk.store()
@@ -132,8 +164,7 @@ def test_a_rebuild_reads_behind_the_checkpoint():
     disk, db = Disk(), Database(":memory:")
     facts = list(life())
     made = journal(disk)
-    engine(made, db, facts).commit()
-    made.checkpoint(NOW, b"state")
+    engine(made, db, facts, checkpoint_at=(40,)).commit()
     disk.kill()
     again = Database(":memory:")
     engine(journal(disk), again, []).commit()

@@ -299,3 +299,47 @@ def test_F64_thirty_days_leave_tasks_timers_and_memory_of_orders_as_they_were(st
         assert s.life.skipped_us > 29 * 24 * 3_600 * S
 
     play(script, strategy, SPOT)
+
+
+@pytest.mark.parametrize(("strategy", "symbol"), [(MAKER, SPOT), (MARTINGALE, PERP)])
+def test_F55_a_disk_that_is_full_just_when_a_checkpoint_is_due_ends_new_exposure_and_not_the_program(strategy, symbol):
+    async def script(s: Stage):
+        await s.begin()
+        await (s.holding() if strategy == MARTINGALE else s.quoting())
+        disk = s.life.disks[STORE]
+        disk.fail = lambda act, name: OSError(28, "No space left on device") if act == "sync" and name.startswith("journal") else None
+        s.session.engine.checkpoint(s.now_us)
+        assert s.session.engine.unwritten is not None
+        disk.free_bytes = 0
+        await s.until(lambda: opening(s) == [], "what opens is pulled", 10)
+        await s.wait(5)
+        if strategy == MARTINGALE:
+            assert has_trigger(s)
+        disk.free_bytes, disk.fail = None, lambda _act, _name: None
+        await s.until(lambda: s.session.engine.unwritten is None and bool(opening(s)), "space is back", 60)
+        s.session.engine.checkpoint(s.now_us)
+        assert s.session.engine.unwritten is None
+
+    play(script, strategy, symbol)
+
+
+def test_F53_a_start_that_had_much_to_fold_leaves_a_checkpoint_for_the_next(monkeypatch):
+    monkeypatch.setattr("lemon_trader.run.session.FOLDED_MAX", 20)
+
+    async def script(s: Stage):
+        await s.begin()
+        await s.quoting()
+        await s.wait(30)
+        folded = []
+        for _ in range(3):
+            s.life.die(power=False)
+            folded.append(
+                len(Journal(s.life.disks[STORE].copy().store(), mode="sandbox", account=s.life.account.api_key).open(s.now_us).events)
+            )
+            await s.wait(2)
+            await s.begin()
+        assert folded[0] > 20
+        assert folded[1] < folded[0]
+        assert folded[2] < folded[0]
+
+    play(script, MAKER, SPOT)

@@ -1,8 +1,8 @@
 """The journal folded into rows that people ask about: fills, sessions, cash moves, activity, minutes of the market.
 
 A `Recorder` is told every fact after the core has folded it, with what the core booked by it. It gathers rows in memory and writes them in
-one transaction every few seconds, together with the number of the last fact they hold: a start that finds another number in the journal
-builds everything anew (`resume`). A disk that refuses costs nothing but freshness.
+one transaction every few seconds, together with the number of the last fact they hold: a start goes on from there, and builds everything
+anew where it cannot (`resume`). A disk that refuses costs nothing but freshness.
 """
 
 import json
@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from lemon_trader.core.events import (
     MARKET_FACTS,
@@ -38,6 +40,7 @@ from lemon_trader.core.state import AccountState, Recorded
 from lemon_trader.core.step import step
 from lemon_trader.core.units import EXIT, LAYER, PPM, REBALANCE, STOP, US_PER_S
 from lemon_trader.database.db import Database
+from lemon_trader.database.journal import Opened
 
 COMMIT_US: Final = 5 * US_PER_S
 PENDING_MAX: Final = 100_000  # rows that wait for a disk; beyond it they are dropped and the file is built anew at the next start
@@ -170,6 +173,17 @@ class Recorder:
             if kind is Wake and event.ts_us - self._committed_us >= COMMIT_US:
                 self._committed_us = event.ts_us
                 self.commit()
+
+    def remember(self, sequence: int, event: AnyEvent, recorded: Sequence[Recorded]) -> None:
+        """Take a fact whose rows are in the file already, for what later facts need to know of it; no row comes of it."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(sequence, event)
+        for entry in recorded:
+            self._fill(entry)
+        self._pending.clear()
+        self._counts.clear()
+        self._minutes.clear()
 
     def commit(self) -> bool:
         """Write what was gathered; False when the disk refused (`error` says why) and it is kept for the next time."""
@@ -371,24 +385,56 @@ class Recorder:
         self._minutes.clear()
 
 
-def resume(db: Database, sequence: int, facts: Callable[[], Iterable[AnyEvent]], instruments: Iterable[Instrument]) -> Recorder:
-    """A recorder that goes on where the journal stands; the file is built anew when it holds less or more than that.
+def resume(
+    db: Database, sequence: int, facts: Callable[[], Iterable[AnyEvent]], instruments: Iterable[Instrument], *, since: Opened | None = None
+) -> Recorder:
+    """A recorder that goes on where the journal stands.
+
+    After a kill the file lacks the last seconds: what it lacks is folded again from the last checkpoint, so that a start does not take
+    longer the older the journal is. Where that does not reach, or the file holds more than the journal, it is built anew.
 
     Args:
         db: where to.
         sequence: how many facts the opened journal has counted (`Journal.sequence`).
         facts: reads the journal from its beginning (`read_events`).
         instruments: every market that the journal speaks of, and those to come.
+        since: what opening the journal gave; None = the file is whole or it is built anew.
 
     Raises:
-        JournalCorrupt: history is damaged where no start reads it; `journal repair` comes first.
+        JournalCorrupt, JournalCutOff: history is damaged or not there where no start reads it.
         sqlite3.Error: the disk refuses.
     """
     recorder = Recorder(db)
-    if recorder.applied != sequence:
-        return rebuild(db, sequence, facts(), instruments)
-    for instrument in instruments:
+    if recorder.applied == sequence:
+        for instrument in instruments:
+            recorder.define(instrument)
+        return recorder
+    if since is not None and since.sequence <= recorder.applied < sequence == since.sequence + len(since.events):
+        return _catch_up(recorder, since, instruments)
+    return rebuild(db, sequence, facts(), instruments)
+
+
+def _catch_up(recorder: Recorder, since: Opened, instruments: Iterable[Instrument]) -> Recorder:
+    """Fold what stands behind the last checkpoint; rows come only of what the file lacks."""
+    state = AccountState()
+    if since.state is not None:
+        state.restore(msgspec.msgpack.decode(since.state))
+    known = {instrument.symbol: instrument for instrument in instruments}
+    there = recorder.applied
+    for number, fact in enumerate(since.events, since.sequence + 1):
+        symbol = getattr(fact, "symbol", "")
+        if symbol in known and symbol not in state.markets and not isinstance(fact, GridChanged):
+            state.add_market(known[symbol])
+        step(state, fact)
+        if number <= there:
+            recorder.remember(number, fact, state.recorded)
+        else:
+            recorder.apply(number, fact, state.recorded)
+        state.recorded.clear()
+        state.alerts.clear()
+    for instrument in known.values():
         recorder.define(instrument)
+    recorder.commit()
     return recorder
 
 

@@ -147,9 +147,12 @@ class Engine:
             prepare(self.state, market, now_us)
 
     def checkpoint(self, now_us: int) -> None:
-        """Write the whole state into the journal."""
+        """Write the whole state into the journal; where the disk refuses, the next one will do."""
         if self.unwritten is None:
-            self._journal.checkpoint(now_us, msgspec.msgpack.encode(self.state.image()))
+            try:
+                self._journal.checkpoint(now_us, msgspec.msgpack.encode(self.state.image()))
+            except JournalUnwritable as error:
+                self._refused(now_us, error)
 
     def record(self, event: Event) -> None:
         """Write an event of our own and fold it."""
@@ -175,16 +178,20 @@ class Engine:
         try:
             self._journal.append(cast("AnyEvent", event))
         except JournalUnwritable as error:
-            if self.unwritten is None:
-                self.unwritten = error
-                self.state.store_ok = False
-                self.state.tell(event.ts_us, "alert.journal_unwritable", "grave", error=error)
+            self._refused(event.ts_us, error)
             return False
         if self.unwritten is not None:
             self.unwritten = None
             self.state.store_ok = True
             self.state.tell(event.ts_us, "alert.journal_writable", "warn")
         return True
+
+    def _refused(self, now_us: int, error: JournalUnwritable) -> None:
+        """The disk does not take the journal: from now on nothing opens."""
+        if self.unwritten is None:
+            self.unwritten = error
+            self.state.store_ok = False
+            self.state.tell(now_us, "alert.journal_unwritable", "grave", error=error)
 
     def _keep_house(self, now_us: int) -> None:
         for market in self.state.markets.values():

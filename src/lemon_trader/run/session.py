@@ -22,7 +22,7 @@ from lemon_trader.core.state import AccountState, Alert, Recorded
 from lemon_trader.core.units import ATOMS_PER_UNIT, HALTED, MODE_NAMES, US_PER_S
 from lemon_trader.core.watch import held_text
 from lemon_trader.database.db import Database, DatabaseError
-from lemon_trader.database.journal import Journal, JournalBeside, JournalError, read_events
+from lemon_trader.database.journal import Journal, JournalBeside, JournalError, Opened, read_events
 from lemon_trader.database.packing import Packer
 from lemon_trader.database.records import Recorder, resume
 from lemon_trader.database.statistics import report
@@ -46,6 +46,7 @@ from lemon_trader.venues.paper import PaperVenue
 GRADES: Final = {"info": "info", "warn": "warning", "grave": "error"}
 LOCK_TRIES: Final = 6  # looks and the watchdog hold the engine's lock for an instant, to learn whether somebody else does
 LOCK_STEP_US: Final = 100_000
+FOLDED_MAX: Final = 5_000  # a start that had to fold more facts writes a checkpoint, so that the next one, however soon it comes, need not
 STOOD_US: Final = 2 * US_PER_S  # an engine that has not woken for so long looks for latches before anything else
 PICTURE_US: Final = 15 * US_PER_S  # what a face finds when no engine answers; a synced write, so not often
 
@@ -111,6 +112,7 @@ class Session:
         self._db: Database | None = None
         self._recorder: Recorder | None = None
         self._control: ControlServer | None = None
+        self._opened: Opened | None = None
         self._last_us = 0
         self._picture_us = 0
         self._woke_us = 0
@@ -125,7 +127,7 @@ class Session:
         """
         if not self._is_beside and not (await self._lock() and self._lock_account()):
             raise StartRefused("start.second_engine", place=str(self.settings.store_dir))
-        opened = self.journal.open(self.env.now_us())
+        opened = self._opened = self.journal.open(self.env.now_us())
         self.cut_bytes = opened.cut_bytes
         instruments = await self.venue.instruments()
         fold(self.state, opened.state, opened.events, instruments)
@@ -196,6 +198,9 @@ class Session:
             self.engine, self.venue, self.plans, mode=self.settings.mode, now_us=self.env.now_us, last_us=self._last_us,
             sleep=self.env.sleep,
         )  # fmt: skip
+        if self._opened is not None and len(self._opened.events) > FOLDED_MAX:
+            self.engine.checkpoint(self.env.now_us())
+        self._opened = None
         durations_us = {p.symbol: (p.duration_s or 0) * US_PER_S for p in self.settings.pairs}
         self.runner = Runner(self.engine, self.env, self.venue, durations_us=durations_us)
         pairs = ", ".join(f"{p.strategy}:{p.symbol} {atoms_text(p.budget_atoms)}" for p in self.plans)
@@ -378,7 +383,7 @@ class Session:
         instruments = [m.instrument for m in self.state.markets.values()]
         try:
             self._db = Database(str(path))
-            self._recorder = resume(self._db, self.journal.sequence, lambda: read_events(self.store), instruments)
+            self._recorder = resume(self._db, self.journal.sequence, lambda: read_events(self.store), instruments, since=self._opened)
         except (DatabaseError, JournalError, sqlite3.Error) as error:
             self.state.tell(self.env.now_us(), "alert.records_unusable", "warn", path=path, reason=error)
 
