@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from lemon_trader.optimize.building import cache_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 pytestmark = pytest.mark.process
 
 
-def run(name: str, tmp_path: Path) -> list[str]:
-    """The lines that an example prints; it must end in order and complain of nothing."""
+def run(name: str, tmp_path: Path, *, seconds: int = 60, **more: str) -> list[str]:
+    """The lines that an example prints; it must end in order and complain of nothing. `more` goes into its environment."""
     path = next(p for p in EXAMPLES if p.name.startswith(name))
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LEMON_", "API_", "SECRET_", "BACKPACK_"))}
     clean |= {
@@ -24,8 +26,11 @@ def run(name: str, tmp_path: Path) -> list[str]:
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(ROOT / "src"),
         "PYTHONWARNINGS": "error::RuntimeWarning",
+        **more,
     }
-    done = subprocess.run([sys.executable, str(path)], check=False, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, str(path)], check=False, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=seconds
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr, done.stderr
     return done.stdout.splitlines()
@@ -91,6 +96,30 @@ def test_a_ladder_is_tested_beside_holding_and_cash(tmp_path):
     assert net[2] < net[0] < 0 == net[3], "a market that falls: the ladder loses less than who held"
     assert any(line.endswith("stop") for line in lines)
     assert lines[-1] == "exit code 0; the report has 6 charts"
+
+
+@pytest.mark.slow
+def test_a_ladder_is_swept_and_the_best_are_played_again(tmp_path):
+    # Compiled kernels are found where the tests of the sweep keep them: a minute of compiling is spent once.
+    lines = run("09", tmp_path, seconds=500, LEMON_TRADER_KERNELS=str(cache_folder().parent))
+    assert any(re.match(r"25 trials over 1 scenarios in \d+ s", line) for line in lines)
+    gains = [float(cells[3]) for line in lines if len(cells := line.split()) > 6 and cells[0] in {"1", "2", "3"}]
+    assert gains == sorted(gains, reverse=True)
+    assert [line.split()[-1] for line in lines if line.split()[:1] in (["1"], ["2"], ["3"])][-3:] == ["yes"] * 3
+    assert lines[-1].startswith("Report: ")
+
+
+@pytest.mark.slow
+def test_a_session_is_decided_again_and_replayed(tmp_path):
+    lines = run("10", tmp_path)
+    decided = re.match(r"(\d+) decisions with (\d+) orders .*: 0 differ\.", lines[1])
+    assert int(decided[1]) > 1
+    assert int(decided[2]) > 1
+    (fills,) = [line for line in lines if line.startswith("Fills: ")]
+    then, now = re.match(r"Fills: (\d+) in the session, (\d+) in the replay", fills).groups()
+    assert int(then) > 0
+    assert int(now) > 0
+    assert lines[-1] == "exit code 0: no decision differs"
 
 
 def test_every_example_is_run_here_and_listed():

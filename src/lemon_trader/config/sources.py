@@ -12,7 +12,8 @@ from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.values import nearest
 
 PREFIX: Final = "LEMON_TRADER_"
-NOT_SETTINGS: Final = frozenset({"LEMON_TRADER_DATA"})  # the folder of recordings, which tests and research read
+# The folder of recordings, which tests and research read; where compiled kernels are kept.
+NOT_SETTINGS: Final = frozenset({"LEMON_TRADER_DATA", "LEMON_TRADER_KERNELS"})
 FILE_BYTES_MAX: Final = 1_000_000
 KEY_WORDS: Final = frozenset({"api_key", "secret_key", "backpack_key", "backpack_secret"})
 PAIR_TABLE: Final = "pair"
