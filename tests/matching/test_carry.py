@@ -147,3 +147,21 @@ def test_funding_is_the_mean_premium_of_the_interval_and_the_interest_damped():
     exchange.advance(hour + US_PER_S)  # a new interval begins with its own samples
     assert exchange.reference(PERP)[2] == 15_000_000
     assert next(e.funding_ppb for e in exchange.take_effects() if isinstance(e, ReferenceChanged)) == 12_500
+
+
+@pytest.mark.parametrize("settles", [True, False], ids=["with settlements", "without"])
+def test_hours_that_pass_in_one_leap_are_the_hours_second_by_second(settles):
+    worlds = []
+    for step_us in (US_PER_S, 3 * HOUR):
+        exchange = world(replace(FEELESS, mark_rule=COMPUTED, settlement_interval_us=TEN_S if settles else 0))
+        exchange.set_reference(PERP, 0, 10_000, 0, T)
+        exchange.set_outside(PERP, BUY, 10_009, 1_000, T)
+        exchange.set_outside(PERP, SELL, 10_011, 1_000, T)
+        exchange.place("ann", market(PERP, BUY, 700), T)
+        for at_us in range(T + step_us, T + 3 * HOUR + 1, step_us):
+            exchange.advance(at_us)
+        told = [e for e in exchange.take_effects() if not isinstance(e, Settled)]
+        ann = exchange.accounts["ann"]
+        worlds.append((exchange.reference(PERP), told, ann.total("USDC"), [f.amount_atoms for f in ann.funding], exchange.margin("ann")))
+    assert worlds[0] == worlds[1]
+    assert any(isinstance(e, ReferenceChanged) and e.at_us > T + 2_000 * US_PER_S for e in worlds[0][1])

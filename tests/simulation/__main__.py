@@ -30,7 +30,9 @@ def _work(job: Job) -> dict[str, Any]:
     out = run_seed(seed, only)
     equal = Equal()
     if seed % TWICE_EVERY == 0 and not out.violations:
-        equal.compare(out.trace, run_seed(seed, only).trace)
+        second = run_seed(seed, only)
+        equal.compare(out.trace, second.trace)
+        equal.found += [f"in its second run: {violation}" for violation in second.violations]
     return {
         "seed": seed, "violations": out.violations + equal.found, "trace": out.trace, "us": out.simulated_us, "orders": out.commands,
         "fills": out.fills, "lives": out.lives, "events": out.market_acts, "faults": out.drawn.faults, "strategy": out.drawn.strategy,

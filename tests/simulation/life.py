@@ -50,12 +50,12 @@ TRACE_LINES = 200
 LEASE_US = 8 * US_PER_S
 LATE_US = 10 * US_PER_S  # the longest stall of the exchange's engine
 EVENTS_MIN, ORDERS_MIN, FILLS_MIN = 3_000, 50, 10  # the density of a day
-MORE_MAX = 8  # further half minutes that a thin day may have
-MORE_US = 30 * US_PER_S
-MORE_VISITS = 8
+MORE_MAX = 24  # further quarters of a minute that a thin day may have
+MORE_US = 15 * US_PER_S
+MORE_VISITS = 4
 SETTLE_MAX = 20
-TAIL_EVENTS = 500  # so many market events the tail has at least
-MORE_PCT, QUIET_PCT = 150, 30  # how busy the market is then, and in the quiet tail
+TAIL_EVENTS = 300  # so many market events the tail has at least; where it has had fewer, its last minute is a busy one
+MORE_PCT, QUIET_PCT = 200, 30  # how busy the market is then, and in the quiet tail
 
 __all__ = ["BUDGET", "TICK_US", "Life", "Outcome", "take"]
 
@@ -344,7 +344,7 @@ class Life:
         await self._quiet()
         self._final_checks()
         if drawn.is_day and self._density():
-            self.out.notes.append(f"density: {self._density()}")
+            self.note([f"density: {self._density()}"])
         self.out.trace = self.hash.hexdigest()
         return self.out
 
@@ -457,7 +457,7 @@ class Life:
             await self._pass(TAIL_AWAKE[0])
             left_us = DAY_US - self.skipped_us - self.loop.now_us - TAIL_AWAKE[1]
             assert left_us > 0, "the day is longer than a day"
-            wake_up(self, left_us, pace=QUIET_PCT)
+            wake_up(self, left_us, pace=MORE_PCT if self._density() else QUIET_PCT)
             await self._pass(TAIL_AWAKE[1])
         else:
             await self._pass(self.drawn.quiet_us)

@@ -144,7 +144,7 @@ def draw(
     story = chance.choice(("", "demo", "ripple", "spike", "crash"))
     faults = only if only is not None else chance.sample(sorted(FAULTS), chance.randint(1, 5))
     drawn = Drawn(
-        strategy, symbol, values, chance.choice((25, 45)) if is_day else chance.choice((100, 300)), {symbol: story} if story and not is_day else {}, chance.choice((1_000, (500, 40_000))),
+        strategy, symbol, values, chance.choice((35, 60)) if is_day else chance.choice((100, 300)), {symbol: story} if story and not is_day else {}, chance.choice((1_000, (500, 40_000))),
         chance.random() < 0.2, active_us, quiet_us, list(faults),
     )  # fmt: skip
     drawn.scheme = chance.choice(("ed25519", "ed25519", "ed25519", "hmac-sha256"))

@@ -12,8 +12,11 @@ from tests.simulation.life import Found, Life, Outcome
 from tests.simulation.plan import Drawn, draw
 from tests.virtual_time import VirtualLoop
 
-SEED_WALL_S = 60  # a seed takes a second or two; one that does not end is a finding, with the place where it turns
+from lemon_trader.core.units import US_PER_S
+
+SEED_CPU_S = 60  # of the processor: a seed takes two; one that does not end is a finding, with the place where it turns
 COLLECT_EVERY = 8
+ACTIVE_US = 200 * US_PER_S  # of a day, before what is added where it is thin
 SHRINK_MAX = 80  # runs
 
 
@@ -39,7 +42,7 @@ def planned(seed: int, only: list[str] | None = None, keep: Sequence[int] | None
         keep: of the acts that belong to faults, those at these places alone; None = all.
         plain: without random delays and without shuffled steps.
     """
-    drawn = draw(seed, only=only, is_day=True)
+    drawn = draw(seed, only=only, active_us=ACTIVE_US, is_day=True)
     if keep is not None:
         drawn.keep(keep)
     if plain:
@@ -54,8 +57,8 @@ def run_seed(seed: int, only: list[str] | None = None, keep: Sequence[int] | Non
     asyncio.set_event_loop(loop)
     life = Life(seed, drawn, loop)
     gc.disable()  # a run makes little garbage in cycles; it is collected now and then between two
-    signal.signal(signal.SIGALRM, _stuck)
-    signal.alarm(SEED_WALL_S)
+    signal.signal(signal.SIGPROF, _stuck)
+    signal.setitimer(signal.ITIMER_PROF, SEED_CPU_S)
     loop.set_exception_handler(lambda _, context: life.note([f"a callback raised: {_told(context)}"]))
     try:
         return loop.run_until_complete(life.run())
@@ -65,7 +68,7 @@ def run_seed(seed: int, only: list[str] | None = None, keep: Sequence[int] | Non
         life.note([f"raised: {fault!r}\n{traceback.format_exc()}"])
         return life.out
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         life.count()
         left = asyncio.all_tasks(loop)
         for task in left:

@@ -318,7 +318,7 @@ class Watch:
 
     def _look(self, session: "Bot", live: list[dict[str, Any]], now: int, *, clear: bool) -> None:
         life = self._life
-        picture = json.loads(json.dumps(session.picture()))
+        picture = msgspec.json.decode(msgspec.json.encode(session.picture()))
         orders = [o for market in picture["markets"] for o in market["orders"]]
         self.orphans.step(live, life.keys, {o["order_id"] for o in orders}, now, clear=clear)
         self.liveness.step([o["client_id"] for o in orders if o["state"] == "UNKNOWN"], now, clear=clear)
@@ -426,7 +426,7 @@ class Watch:
         session = life.session
         assert session is not None
         session.report()
-        picture = json.loads(json.dumps(session.picture()))
+        picture = msgspec.json.decode(msgspec.json.encode(session.picture()))
         self.truth.catch_up()
         live = self.truth.live()
         mine = {o["id"] for o in live if o["client_id"] in life.keys}

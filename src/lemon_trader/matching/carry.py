@@ -57,15 +57,21 @@ class Carry:
         self._next_us = {name: (now_us // every + 1) * every for name, every in self._every_us.items()}
         self.due_us = min(self._next_us.values(), default=INT64_MAX)
 
-    def run(self, now: int, until_us: int) -> None:
-        """Do what is due first. `until_us`: nothing else happens before it, so settlements between now and then would find nothing new."""
+    def run(self, now: int, until_us: int) -> int:
+        """Do what is due first; the time at which it was done last.
+
+        `until_us`: nothing else happens before it, so settlements between now and then would find nothing new.
+        """
         due_us = self.due_us
         name = next(name for name, at_us in self._next_us.items() if at_us == due_us)
         every = self._every_us[name]
         self._next_us[name] = due_us + every
         match name:
             case "marks":
-                self._mark(now)
+                others = min((at_us for other, at_us in self._next_us.items() if other != name), default=INT64_MAX)
+                while not self._mark(now) and self._next_us[name] <= until_us and self._next_us[name] < others:
+                    now = self._next_us[name]  # a market that says nothing for hours is sampled without being acted upon
+                    self._next_us[name] += every
             case "settlement":
                 self._settle(now)
                 others = min((at_us for other, at_us in self._next_us.items() if other != name), default=until_us)
@@ -75,15 +81,20 @@ class Carry:
             case _:
                 self._fund(due_us, now)
         self.due_us = min(self._next_us.values())
+        return now
 
-    def _mark(self, now: int) -> None:
+    def _mark(self, now: int) -> bool:
+        """Sample every perpetual; True when one of them states something new."""
+        is_new = False
         for listing in self._perps:
             mark, rate = self.pricing[listing.instrument.symbol].sample(listing, self._rules, now)
             if (mark, rate) != (listing.mark_ticks, listing.funding_ppb):
+                is_new = True
                 listing.stated(mark, listing.index_ticks, rate)
                 self._effects.append(ReferenceChanged(listing.instrument.symbol, mark, listing.index_ticks, rate, now))
                 self._clearing.unsettled.update(dict.fromkeys(listing.holders))
                 self._desk.act(listing)
+        return is_new
 
     def _settle(self, now: int) -> None:
         for listing in self._perps:

@@ -497,7 +497,8 @@ class Exchange:
             if 0 < held_us <= now:
                 self._desk.arrive(now)
             elif self._carry.due_us <= now:
-                self._carry.run(now, min(now_us, held_us or now_us))
+                troubled = self._liquidator is not None and self._liquidator.troubled
+                now = self.now_us = self._carry.run(now, now if troubled else min(now_us, held_us or now_us))
             self._finish(now)  # the next chunk of a liquidation comes by itself
         self._reckon_due()
 
