@@ -36,8 +36,8 @@ BOOK = DATA / "l2" / "btcusdt_binance_spot_20240808_09_depth.parquet"
 BOOK_TRADES = DATA / "l2" / "btcusdt_binance_spot_20240808_09_trades.parquet"
 MAKER = {"spread": "0.02", "budget": "500", "max_orders": "1"}
 LADDER = {
-    "step_pct": "0.06", "take_profit_pct": "0.06", "stop_loss_pct": "1.5", "entry_offset_pct": "0.01", "budget": "400", "cooldown": "5s",
-    "layers": "4",
+    "step_pct": "0.02", "take_profit_pct": "0.03", "stop_loss_pct": "1.5", "entry_offset_pct": "0.01", "budget": "400", "cooldown": "5s",
+    "layers": "5",
 }  # fmt: skip
 
 
@@ -82,7 +82,8 @@ def speed() -> Mapping[str, float]:
 def bars_of(trades: Path, into: Path, seconds: int) -> Path:
     """The bars of a file of trades, minutes without a trade left out."""
     table = parquet.read_table(trades)
-    at_ms = (table["ts_ms"] if "ts_ms" in table.column_names else table["event_ms"]).to_numpy()
+    name = next(c for c in ("trans_ms", "event_ms", "ts_ms", "ts_us") if c in table.column_names)
+    at_ms = table[name].to_numpy() // (1_000 if name == "ts_us" else 1)
     price, qty = table["price"].to_numpy(), table["qty"].to_numpy()
     starts = np.concatenate([[0], np.flatnonzero(np.diff(at_ms // (seconds * 1000))) + 1])
     ends = np.concatenate([starts[1:], [len(at_ms)]]) - 1
@@ -106,15 +107,15 @@ def gaps() -> None:
     with tempfile.TemporaryDirectory(prefix="lemon-gaps-") as folder:
         for hours, trades, book, seconds in (
             ("11 minutes of 8 Aug 2024", BOOK_TRADES, BOOK, 15),
-            ("24 hours of 4 Oct 2025", TRADES, None, 60),
+            ("4 hours of 4 Oct 2025", TRADES, None, 60),
         ):
             bars = bars_of(trades, Path(folder) / f"{trades.stem}.parquet", seconds)
             for strategy, flags in (("market-maker", MAKER), ("martingale", LADDER)):
-                common = {**flags, "off_grid": "nearest"}
+                common = {**flags, "off_grid": "nearest", "end": "2025-10-04T04:00", "fee_tier": "VIP5"}  # fees would hide the rest
                 for kind, file, models in (
                     (f"bars of {seconds} s", bars, ("pessimistic", "touch")),
                     ("trades", trades, ("pessimistic", "touch")),
-                    ("book", book, ("pessimistic", "proportional", "probability", "optimistic")),
+                    ("book", book, ("pessimistic", "probability", "optimistic")),
                 ):
                     for model in models if file is not None else ():
                         flag = {"queue": model} if kind == "book" else {"fill_model": model}

@@ -172,8 +172,9 @@ def run_kernel(settings: BacktestSettings, data: Data, model: str, fees: tuple[i
     exchange, program = opened(settings, data, model, fees, Fixed())
     plan = Planner(settings, data)(program.state)
     assumed = BarSettings(
-        exchange.rules, plan.budget_atoms, exchange.cash_atoms, program.market.limits, data.funding, source=data.name, params=plan.params
-    )
+        exchange.rules, plan.budget_atoms, exchange.cash_atoms, program.market.limits, data.funding,
+        day_loss_atoms=program.state.day_loss_max, drawdown_atoms=program.state.drawdown_max, source=data.name, params=plan.params,
+    )  # fmt: skip
     result = run_bars(STRATEGIES[plan.strategy], plan.built, data.instrument, table, assumed)
     words = assumed_on_bars(settings, data, delays_of(settings, is_fine=False)[1], fees)
     return replace(result, settings=words, layers=layers_of(plan), notes=(*result.notes, *notes_of(data)))
