@@ -10,7 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, cast
 
-from lemon_trader.config.backtest import BACKTEST_PARAMETERS, BacktestSettings, resolve_backtest, words_of
+from lemon_trader.config.backtest import (
+    BACKTEST_PARAMETERS,
+    LIMIT_PARAMETERS,
+    PAIR_PARAMETERS,
+    BacktestSettings,
+    resolve_backtest,
+    words_of,
+)
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.general import HOUSE
 from lemon_trader.config.model import read
@@ -33,8 +40,7 @@ STEPPED: Final = frozenset({"int", "duration"})
 ORDERED: Final = frozenset({"pct", "quote", "price", "qty", "number", "int", "duration"})
 BOUND: Final = re.compile(r"\s*([a-z_0-9]+)\s*(<=|>=)\s*(-?[0-9]+(?:\.[0-9]+)?)\s*")
 GOAL: Final = re.compile(r"\s*([a-z_0-9]+)\s*(?::\s*(max|min)\s*)?")
-FIXED_TABLE: Final = "fixed"
-VARY_TABLE: Final = "vary"
+LISTS: Final = frozenset({"vary", "scenario", "objective", "constraint"})
 STUDIES: Final = "studies"
 _DATA_DIR: Final = next(p for p in HOUSE if p.name == "data_dir")
 
@@ -128,7 +134,7 @@ def resolve_sweep(request: Request, declarations: Declarations) -> SweepSettings
     given = Layers(request.flags, request.environment, None, request.flag_words).find("study")
     file = None if given is None else Path(str(given.value))
     top = {} if file is None else read_toml(file)[1]
-    request = _with_file(request, top, file)
+    request = _with_file(request, top, file, declarations)
     flags = Layers(request.flags, request.environment, None, request.flag_words).collect(SWEEP_NAMES)
     raw = {name: g.value for name, g in flags.items()}
     values = read("sweep", SWEEP_ONLY, raw, {name: g.origin for name, g in flags.items()})
@@ -267,28 +273,22 @@ def _constraint(text: str) -> tuple[str, bool, Decimal]:
     return match[1], match[2] == ">=", Decimal(match[3])
 
 
-def _with_file(request: Request, top: Mapping[str, Any], file: Path | None) -> Request:
+def _with_file(request: Request, top: Mapping[str, Any], file: Path | None, declarations: Declarations) -> Request:
     """The request with what the study file says where no flag says otherwise. Raises BadSetting for what is not known there."""
     if file is None:
         return request
     flags, words = dict(request.flags), list(request.pairs)
-    backtest = {p.name for p in BACKTEST_PARAMETERS}
+    if "strategy" in top and not words:
+        words = [f"{top['strategy']}:{top['symbol']}" if "symbol" in top else str(top["strategy"])]
+    own = declarations.get(words[0].partition(":")[0] if words else "", ())
+    known = {p.name for p in (*BACKTEST_PARAMETERS, *SWEEP_ONLY, *LIMIT_PARAMETERS, *PAIR_PARAMETERS, *own)}
     for key, value in top.items():
-        if key == "strategy":
-            words = words or [f"{value}:{top['symbol']}" if "symbol" in top else str(value)]
-        elif key == "symbol":
-            if "strategy" not in top:
-                raise BadSetting("sweep.file-key", file=file, name=key, likely="strategy")
-        elif key in SWEEP_NAMES | backtest:
-            text = "\n".join(_texts(key, value)) if key in {"vary", "scenario", "objective", "constraint"} else _text(value)
-            flags.setdefault(key, text)
-        elif key == FIXED_TABLE and isinstance(value, Mapping):
-            for name, fixed in value.items():
-                flags.setdefault(name, _text(fixed))
-        else:
-            known = {*SWEEP_NAMES, *backtest, FIXED_TABLE, "strategy", "symbol"}
-            raise BadSetting("sweep.file-key", file=file, name=key[:60], likely=nearest(key, known) or "-")
-    return replace(request, flags=flags, pairs=words, flag_words={**{k: f"{file}: {k}" for k in flags}, **request.flag_words})
+        if key in {"strategy", "symbol"}:
+            continue
+        if key not in known:
+            raise BadSetting("sweep.file-key", file=file, name=key[:60], likely=nearest(key, {*known, "strategy", "symbol"}) or "-")
+        flags.setdefault(key, "\n".join(_texts(key, value)) if key in LISTS else _text(value))
+    return replace(request, flags=flags, pairs=words, flag_words={**{k: f"{file}: {k}" for k in top}, **request.flag_words})
 
 
 def _texts(key: str, value: Any) -> Sequence[str]:

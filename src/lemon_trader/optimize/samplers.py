@@ -23,7 +23,6 @@ NSGA3: Final = "nsga3"
 SAMPLERS: Final = (GRID, RANDOM, SOBOL, TPE, CMA_ES, NSGA2, NSGA3)
 LEARNING: Final = frozenset({TPE, CMA_ES, NSGA2, NSGA3})
 NEED_EXTRA: Final = LEARNING | {SOBOL}
-BOUNDS: Final = "bounds"
 FAR: Final = 1e12
 
 
@@ -87,7 +86,10 @@ class Sobol:
 
     def ask(self, count: int) -> list[Point]:
         """The next points."""
-        return [self._space.of_units(units) for units in self._sequence.random(count).tolist()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a count is no power of two, which it says in a study of any length
+            drawn = self._sequence.random(count)
+        return [self._space.of_units(units) for units in drawn.tolist()]
 
     def tell(self, points: Sequence[Point], scores: Floats, excess: Floats) -> None:
         """It learns nothing."""
@@ -107,10 +109,10 @@ class Learning:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._is_bounded = kind != CMA_ES
         samplers: dict[str, Any] = {
-            TPE: lambda: optuna.samplers.TPESampler(seed=seed, constraints_func=_bounds, constant_liar=True, multivariate=True),
+            TPE: lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True),
             CMA_ES: lambda: optuna.samplers.CmaEsSampler(seed=seed),
-            NSGA2: lambda: optuna.samplers.NSGAIISampler(seed=seed, constraints_func=_bounds),
-            NSGA3: lambda: optuna.samplers.NSGAIIISampler(seed=seed, constraints_func=_bounds),
+            NSGA2: lambda: optuna.samplers.NSGAIISampler(seed=seed),
+            NSGA3: lambda: optuna.samplers.NSGAIIISampler(seed=seed),
         }
         self._optuna: Any = optuna
         self._space = space
@@ -141,17 +143,15 @@ class Learning:
                 values = [-FAR - sum(max(amount, 0) for amount in broken)]  # it knows no bounds, and only who is before whom
             state = self._optuna.trial.TrialState.COMPLETE if usable else self._optuna.trial.TrialState.FAIL
             if asked:
-                asked[k].set_user_attr(BOUNDS, broken)
+                if self._is_bounded:
+                    for number, amount in enumerate(broken):
+                        asked[k].set_constraint(str(number), amount)
                 self._study.tell(asked[k], values, state=state)
             elif usable:
                 params = {d.name: level for d, level in zip(self._space.dimensions, point, strict=True)}
-                attributes = {BOUNDS: broken}
-                self._study.add_trial(
-                    self._optuna.trial.create_trial(
-                        params=params, distributions=self._ranges, values=values, user_attrs=attributes,
-                        system_attrs={"constraints": broken} if broken else {},
-                    )
-                )  # fmt: skip
+                bounds = {str(number): amount for number, amount in enumerate(broken)} if self._is_bounded else None
+                trial = self._optuna.trial.create_trial(params=params, distributions=self._ranges, values=values, constraints=bounds)
+                self._study.add_trial(trial)
 
 
 def make_sampler(kind: str, space: Space, seed: int, objectives: int, begin: int = 0) -> Sampler:
@@ -163,8 +163,3 @@ def make_sampler(kind: str, space: Space, seed: int, objectives: int, begin: int
     if kind == SOBOL:
         return Sobol(space, seed, begin)
     return Learning(space, kind, seed + begin, objectives)
-
-
-def _bounds(trial: Any) -> Sequence[float]:
-    found: Sequence[float] = trial.user_attrs.get(BOUNDS, [])
-    return found

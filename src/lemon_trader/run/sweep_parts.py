@@ -57,9 +57,10 @@ class Stage:
             self.data.instrument,
             self.data.bars,
             BarSettings(
-                exchange.rules, plan.budget_atoms, exchange.cash_atoms, program.market.limits, self.data.funding, source=self.data.name
+                exchange.rules, plan.budget_atoms, exchange.cash_atoms, program.market.limits, self.data.funding,
+                day_loss_atoms=program.state.day_loss_max, drawdown_atoms=program.state.drawdown_max, source=self.data.name,
             ),
-        )
+        )  # fmt: skip
 
     @property
     def budget(self) -> Decimal:
