@@ -250,3 +250,12 @@ def test_a_collar_without_a_touch_is_none():
         view = empty_view(bid_ticks=bid, ask_ticks=ask)
         assert collar_ticks(view, BUY, 10_000) == (farthest(view, BUY, 10_000) or 0)
         assert collar_ticks(view, SELL, 10_000) == (farthest(view, SELL, 10_000) or 0)
+
+
+def test_a_price_beyond_the_venues_band_says_where_the_band_ends():
+    for of, ticks, edge in ((SELL, 104, 102), (BUY, 98, 99)):
+        compare([], [{"side": of, "ticks": ticks, "lots": 1, "role": QUOTE, "kind": POST_ONLY, "what": PLACE}], {"rate_tokens": 50 * RATE_UNIT},
+                {"bid_ticks": 100, "ask_ticks": 101, "fresh": 1, "may_open": 1, "is_perp": 1, "low_ticks": 99, "high_ticks": 102}, 0, 0, 10**6)  # fmt: skip
+        view = empty_view(low_ticks=99, high_ticks=102, bid_ticks=100, ask_ticks=101, is_perp=1)
+        model = Model([], view, 0, 0, 10**6, Limits(rate_tokens=50 * RATE_UNIT))
+        assert model.why({"side": of, "ticks": ticks, "lots": 1, "role": QUOTE, "kind": POST_ONLY}) == ("OUT_OF_BAND", edge)
