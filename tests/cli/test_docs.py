@@ -7,7 +7,7 @@ import shlex
 import pytest
 from tests.shape.sources import PACKAGE, ROOT, sources
 
-from lemon_trader.cli.app import COMMANDS
+from lemon_trader.cli.app import COMMANDS, find
 from lemon_trader.cli.flags import negative, read_flags, trading_groups
 from lemon_trader.config.sandbox import SANDBOX_PARAMETERS
 
@@ -68,9 +68,8 @@ def test_command_lines_of_the_readmes_can_be_read(name):
             read_flags(arguments, trading_groups(faces=True), words=False)
     for line in lines:
         if line.startswith("lemon-trader ") and "|" not in line:
-            words = shlex.split(line)[1:]
-            command = COMMANDS[words[0]]
-            read_flags(words[1:], command.groups(), words=bool(command.operands))
+            command, rest = find(shlex.split(line)[1:])
+            read_flags(rest, command.groups(), words=bool(command.operands))
 
 
 def test_both_readmes_say_the_same_commands():
