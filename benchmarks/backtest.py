@@ -1,6 +1,6 @@
 """Backtests through the real engine: how many bars, trades and book updates a second, and what the kind of data does to the figures.
 
-    python benchmarks/backtest.py            speed, one JSON object: events a second and turns a second of each kind of data
+    python benchmarks/backtest.py            speed, one JSON object: events of each kind of data in a second of the processor
     python benchmarks/backtest.py --gaps     the same hours as bars, as trades and as a recorded book, as the table of docs/backtest.md
 
 Reads the recordings that LEMON_TRADER_DATA names. Bars of the same hours are made of the trades themselves, so nothing but the kind of data
@@ -54,15 +54,15 @@ def settings(strategy: str, symbol: str, file: Path, **flags: str) -> BacktestSe
 
 
 def played(strategy: str, symbol: str, file: Path, **flags: str) -> tuple[Result, float]:
-    """What a run left, and how long playing it took; reading the file is not counted."""
+    """What a run left, and the processor's seconds of playing it; opening the file again is counted, as it is read while it is played."""
     wanted = settings(strategy, symbol, file, **flags)
     data = load(wanted)
     fees = backtest.fees_of(wanted, is_perp=data.instrument.is_perp)
     is_bars = data.bars is not None
     model = wanted.fill_model if is_bars or data.kind == "trades" else wanted.queue
-    begun = time.perf_counter()
+    begun = time.process_time()
     result = (backtest.replay_bars if is_bars else backtest.replay_acts)(wanted, data, model, fees)
-    return result, time.perf_counter() - begun
+    return result, time.process_time() - begun
 
 
 def speed() -> Mapping[str, float]:
