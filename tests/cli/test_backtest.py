@@ -1,13 +1,17 @@
 """`backtest` at its door: what it shows, and what it refuses with the value and the way out."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.cli.typed import run
+from tests.market.test_record import recorded
 
+from lemon_trader.backtest.result import ORDER, empty
 from lemon_trader.cli.app import main
 from lemon_trader.messages.catalogue import speak
 from lemon_trader.optimize import memory
+from lemon_trader.run import backtest as program
 
 MINUTE = 60_000
 BEGIN = 1_700_006_400_000  # 2023-11-15 00:00 UTC, ms
@@ -231,3 +235,98 @@ def test_what_cannot_be_is_refused_before_anything_is_played(capsys, tmp_path, w
     for word in said:
         assert word in printed.err
     assert "Gain" not in printed.out
+
+
+def imported(capsys, *words):
+    printed = run(capsys, main, ["data", "import", *words])
+    assert printed.code == 0, printed.err + printed.out
+
+
+def test_stored_bars_are_played_where_no_file_is_named(capsys, tmp_path):
+    file = csv(tmp_path / "wave.csv", wave())
+    imported(capsys, file, "--symbol", "SOL_USDC")
+    words = ("martingale", "SOL_USDC", *QUICK, "--json")
+    stored, direct = backtest(capsys, *words), backtest(capsys, *words, "--data", file)
+    assert stored.code == 0, stored.err
+    first, second = (json.loads(p.out.splitlines()[-1])["runs"][0] for p in (stored, direct))
+    assert first["totals"] == second["totals"]
+    assert first["source"] == "SOL_USDC bars 60 s"
+
+
+def test_stored_trades_are_played_when_that_is_said_and_a_period_cuts_them(capsys, tmp_path):
+    imported(capsys, csv(tmp_path / "prints.csv", prints(), "ts_ms,price,qty,side"), "--symbol", "SOL_USDC")
+    words = ("market-maker", "SOL_USDC", "--data", "trades", "--spread", "0.05", "--budget", "500", "--no-bounds", "--json")
+    whole, half = backtest(capsys, *words), backtest(capsys, *words, "--end", "2023-11-15T00:01:40")
+    assert (whole.code, half.code) == (0, 0), whole.err + half.err
+    ends = [json.loads(p.out.splitlines()[-1])["runs"][0]["end_us"] for p in (whole, half)]
+    assert ends[1] <= (BEGIN + 100_000) * 1_000 + 1_000_001 < ends[0]
+
+
+def test_stored_rates_are_paid_on_a_perpetual(capsys, tmp_path):
+    rates = tmp_path / "rates.csv"
+    rates.write_text("ts_ms,funding_rate\n" + "".join(f"{BEGIN + k * 3_600_000},0.001\n" for k in range(6)))
+    imported(capsys, str(rates), "--symbol", "SOL_USDC_PERP")
+    file = csv(tmp_path / "wave.csv", wave())
+    words = ("martingale", "SOL_USDC_PERP", "--data", file, *QUICK, "--json")
+    paid = {}
+    for funding in ("store", str(rates), "published", "none"):
+        printed = backtest(capsys, *words, "--funding", funding)
+        assert printed.code == 0, printed.err
+        paid[funding] = float(json.loads(printed.out.splitlines()[-1])["runs"][0]["totals"]["funding"])
+    assert paid["store"] == paid[str(rates)] < paid["published"] < paid["none"] == 0
+
+
+def test_a_book_on_a_tape_of_the_exchange_is_played(capsys, tmp_path):
+    tape, *_ = recorded(tmp_path, symbols=("SOL_USDC",))
+    printed = backtest(capsys, "market-maker", "SOL_USDC", "--data", str(tape), "--spread", "0.1", "--budget", "500", "--json")
+    assert printed.code == 0, printed.err
+    runs = json.loads(printed.out.splitlines()[-1])["runs"]
+    assert [r["fill_model"] for r in runs] == ["pessimistic", "optimistic"]
+    assert all(r["settings"]["data"] == "tape" and r["events"] for r in runs)
+    alone = backtest(capsys, "market-maker", "--data", str(tape), "--spread", "0.1", "--budget", "500", "--no-bounds", "--json")
+    assert json.loads(alone.out.splitlines()[-1])["runs"][0]["symbol"] == "SOL_USDC"
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """In the compiled loop's place, whose compilation takes long: what it must give is what the replay gives; the test may spoil it."""
+    spoil = []
+
+    def run_kernel(settings, data, model, fees):
+        result = replace(program.replay_bars(settings, data, model, fees), engine="kernel", orders=empty(ORDER))
+        for change in spoil:
+            result = change(result)
+        return result
+
+    monkeypatch.setattr(program, "run_kernel", run_kernel)
+    return spoil
+
+
+def engines(printed):
+    return [(r["fill_model"], r["engine"]) for r in json.loads(printed.out.splitlines()[-1])["runs"]]
+
+
+def test_bars_go_through_the_kernel_and_the_shown_run_is_replayed(capsys, tmp_path, kernel):
+    file = csv(tmp_path / "wave.csv", wave())
+    printed = backtest(capsys, "martingale", "SOL_USDC", "--data", file, "--json")
+    assert printed.code == 0, printed.err
+    assert engines(printed) == [("pessimistic", "replay"), ("touch", "kernel")]
+    assert "Kernel and replay agree in every one of" in printed.out
+    alone = backtest(capsys, "martingale", "SOL_USDC", "--data", file, "--json", "--engine", "kernel", "--no-bounds")
+    assert engines(alone) == [("pessimistic", "kernel")]
+    assert "agree" not in alone.out
+    late = backtest(capsys, "martingale", "SOL_USDC", "--data", file, "--json", "--latency-ms", "50")
+    assert engines(late) == [("pessimistic", "replay"), ("touch", "replay")]
+
+
+def test_a_kernel_that_differs_is_told_with_the_first_fill(capsys, tmp_path, kernel):
+    def another_slot(result):
+        fills = result.fills.copy()
+        fills["slot"][2] += 1
+        return replace(result, fills=fills)
+
+    kernel.append(another_slot)
+    printed = backtest(capsys, "martingale", "SOL_USDC", "--data", csv(tmp_path / "wave.csv", wave()), "--no-bounds")
+    assert printed.code == 0, printed.err
+    assert "Kernel and replay differ from fill 3 on (2023-11-15" in printed.out
+    assert "The replay is shown" in printed.out
