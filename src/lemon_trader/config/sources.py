@@ -147,7 +147,7 @@ def refuse_unknown_variables(environment: Mapping[str, str], known: Iterable[str
     """A refusal for each variable that has our prefix and no setting."""
     variables = {variable_of(name) for name in known}
     strangers = sorted(v for v in environment if v.startswith(PREFIX) and v not in variables and v not in NOT_SETTINGS)
-    return [refuse_unknown(variable, variables, "environment") for variable in strangers]
+    return [refuse_unknown(variable, variables, ("place.environment", {})) for variable in strangers]
 
 
 def refuse_unknown_keys(file: SettingsFile, table: Mapping[str, object], known: Iterable[str]) -> list[BadSetting]:

@@ -239,7 +239,8 @@ def _number(parameter: Parameter, text: str) -> Decimal:
         try:
             decimal(comma)
         except GateError:
-            raise BadSetting("setting.not-a-number", name=parameter.flag, value=text) from error
+            key = "setting.not-whole" if parameter.kind == "int" else "setting.not-a-number"
+            raise BadSetting(key, name=parameter.flag, value=text) from error
         raise BadSetting("setting.comma", name=parameter.flag, value=text, likely=comma) from error
 
 
