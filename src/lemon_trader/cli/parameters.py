@@ -7,8 +7,10 @@ from typing import Final
 
 from lemon_trader.cli.flags import KEYS, MODE_FLAGS, WHICH, Group, trading_groups
 from lemon_trader.config.backtest import BACKTEST_ONLY
+from lemon_trader.config.data import DATA_ONLY
 from lemon_trader.config.sandbox import SANDBOX_ONLY
 from lemon_trader.config.sources import variable_of
+from lemon_trader.config.sweep import SWEEP_ONLY
 from lemon_trader.messages.catalogue import say, speak, spoken
 from lemon_trader.strategies.parameter import Parameter
 
@@ -23,6 +25,7 @@ def markdown(language: str) -> str:
     speak(language)
     try:
         groups: list[Group] = [*trading_groups(), ("group.sandbox", SANDBOX_ONLY), ("group.backtest", BACKTEST_ONLY)]
+        groups += [("group.data", DATA_ONLY), ("group.sweep", SWEEP_ONLY)]
         parts = [f"# {say('docs.title')}", say("docs.intro")]
         for title, parameters in groups:
             parts.append(f"## {say(title) if title.startswith('group.') else say('group.strategy', strategy=title)}")

@@ -43,6 +43,7 @@ IMPORT_PARAMETERS: Final = (*IMPORT_ONLY, *_EVERYWHERE)
 LIST_PARAMETERS: Final = _EVERYWHERE
 CHECK_ONLY: Final = (Parameter("symbol", "--symbol", "text", None, "help.check-symbol"),)
 CHECK_PARAMETERS: Final = (*CHECK_ONLY, *_EVERYWHERE)
+DATA_ONLY: Final = (*FETCH_ONLY, *(p for p in IMPORT_ONLY if p.name != "symbol"))  # for the table of all settings
 
 
 @dataclass(frozen=True, slots=True)
