@@ -4,12 +4,13 @@ What is in the air counts as live and as filled. Plain values only; imports noth
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 SECOND = 1_000_000
+WINDOW = 8 * SECOND  # the exchange's edge refuses what was signed five seconds ago, by a clock that may differ
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,11 @@ class Limits:
         self._tokens = Decimal(self._bounds.burst)
         self._air.clear()
 
-    def arrived(self, client_ids: list[int]) -> None:
-        """These have reached the exchange, or never will."""
+    def arrived(self, client_ids: list[int], now_us: int, late: Container[int] = ()) -> None:
+        """These have reached the exchange, or never will; `late`: it holds these and takes them yet. Bytes that broke off are nobody's any more."""
         for client_id in client_ids:
             self._air.pop(client_id, None)
+        self._air = {c: o for c, o in self._air.items() if c in late or now_us - o["left_us"] <= WINDOW}
 
     def shown(self, now_us: int, bid: Decimal, ask: Decimal) -> None:
         """A touch has reached the program."""
@@ -73,7 +75,7 @@ class Limits:
         who = f"I5: client id {order['client_id']}"
         self._spend(who, now_us)
         rest = [o for o in account.live if o["client_id"] not in self._air] + list(self._air.values())
-        self._air[order["client_id"]] = {**order, "open": quantity}
+        self._air[order["client_id"]] = {**order, "open": quantity, "left_us": now_us}
         if order["is_trigger"]:
             return
         if self.touches and (takes or not closes):  # an exit that rests names the price that it wants

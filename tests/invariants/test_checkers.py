@@ -298,6 +298,14 @@ def test_what_is_in_the_air_counts_and_orders_come_no_faster_than_allowed():
     checker.leaves({**asked, "client_id": 3}, Account(D(0), D(0), []), S, closes=False, takes=False)
     assert checker.found
     checker = Limits(BOUNDS, is_perp=True)
+    for client_id in (1, 2):
+        checker.leaves({**asked, "client_id": client_id}, Account(D(0), D(0), []), S, closes=False, takes=False)
+    checker.arrived([], 10 * S, {2})  # of the first, whose connection broke, nothing comes any more; the exchange holds the second
+    checker.leaves({**asked, "client_id": 3}, Account(D(0), D(0), []), 10 * S, closes=False, takes=False)
+    assert not checker.found
+    checker.leaves({**asked, "client_id": 4}, Account(D(0), D(0), []), 10 * S, closes=False, takes=False)
+    assert checker.found
+    checker = Limits(BOUNDS, is_perp=True)
     for client_id in range(200):
         checker.leaves({**asked, "client_id": client_id}, Account(D(0), D(0), []), S, closes=True, takes=False)
     assert checker.found

@@ -1,7 +1,7 @@
 """Simulated days on all cores; `make simulate`, `make simulate-long`, `make simulate-planted`.
 
 python -m tests.simulation --seeds 300 [--from 0] [--faults F02,F21]     the last line is `seeds N violations V days/minute R`
-python -m tests.simulation --one SEED [--faults …] [--acts 3,7] [--plain]    one seed, twice: its trace, and whether it is equal
+python -m tests.simulation --one SEED [--faults …] [--acts 3,7] [--plain] [--bug NAME]    one seed, twice: its trace, and whether it is equal
 python -m tests.simulation --planted [NAME …]                            how many seeds it takes to find each planted bug
 """
 
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from tests.invariants.ends import Equal
@@ -75,9 +76,12 @@ def _many(jobs: list[Job], workers: int) -> int:
     return 1 if failed else 0
 
 
-def _one(seed: int, only: list[str] | None, acts: str, *, plain: bool) -> int:
+def _one(seed: int, bug: str | None, only: list[str] | None, acts: str, *, plain: bool) -> int:
     keep = None if acts == "all" else [] if acts == "none" else [int(n) for n in acts.split(",")]
-    first, second = run_seed(seed, only, keep, plain=plain), run_seed(seed, only, keep, plain=plain)
+    with PLANTED[bug]() if bug is not None else nullcontext():
+        first = run_seed(seed, only, keep, plain=plain)
+    with PLANTED[bug]() if bug is not None else nullcontext():
+        second = run_seed(seed, only, keep, plain=plain)
     print("".join(f"{line}\n" for line in first.lines), end="")
     print(f"seed {seed} {first.drawn.strategy} {first.drawn.symbol} {first.drawn.values}")
     for n, ((at_us, act), tag) in enumerate(zip(first.drawn.acts, first.drawn.tags, strict=True)):
@@ -92,30 +96,40 @@ def _one(seed: int, only: list[str] | None, acts: str, *, plain: bool) -> int:
     return 1 if first.violations else 0
 
 
-def _find(job: tuple[str, int]) -> tuple[str, str, int]:
+def _find(job: tuple[str, int]) -> tuple[int, str]:
     name, seed = job
     with PLANTED[name]():
-        out = run_seed(seed)
-    return name, out.violations[0] if out.violations else "", seed
+        found = run_seed(seed).violations
+    if found and run_seed(seed).violations:
+        found = []  # a day that fails without the bug too says nothing of it
+    return seed, found[0] if found else ""
+
+
+def _first(pool: Any, name: str, workers: int, most: int) -> tuple[int, str]:
+    """The first seed that finds the bug, and what it says; (0, "") when none does. No seed is begun that is not needed."""
+    for begin in range(0, most, workers):
+        for seed, violation in pool.map(_find, [(name, seed) for seed in range(begin, min(most, begin + workers))], chunksize=1):
+            if violation:
+                return seed, violation
+    return 0, ""
 
 
 def _planted(names: list[str], workers: int, most: int) -> int:
     missed = 0
     with multiprocessing.Pool(workers, maxtasksperchild=20) as pool:
         for name in names or list(PLANTED):
-            begun = time.monotonic()
-            for seeds, (_, violation, _seed) in enumerate(pool.imap(_find, ((name, seed) for seed in range(most))), 1):
-                if violation:
-                    print(f"{name:48} {seeds:4} seeds  {kind_of(violation):8} {violation.splitlines()[0][:110]}", flush=True)
-                    break
-            else:
-                missed += 1
-                print(f"{name:48} NOT FOUND in {most} seeds, {time.monotonic() - begun:.0f} s", flush=True)
+            seed, violation = _first(pool, name, workers, most)
+            missed += not violation
+            told = (
+                f"{seed + 1:4} days  {kind_of(violation):8} {violation.splitlines()[0][:110]}" if violation else f"NOT FOUND in {most} days"
+            )
+            print(f"{name:48} {told}", flush=True)
     print(f"planted {len(names or PLANTED)} found {len(names or PLANTED) - missed}")
     return 1 if missed else 0
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
+    """The exit code: 0 where nothing was found, or, of planted bugs, every one; `words` of a command line, None = this process's."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--seeds", type=int, default=300)
     asked.add_argument("--from", dest="first", type=int, default=0)
@@ -123,15 +137,16 @@ def main() -> int:
     asked.add_argument("--one", type=int)
     asked.add_argument("--acts", default="all")
     asked.add_argument("--plain", action="store_true")
+    asked.add_argument("--bug", choices=PLANTED, help="planted while --one runs")
     asked.add_argument("--planted", nargs="*", choices=[*PLANTED, []])
     asked.add_argument("--most", type=int, default=PLANTED_MAX)
     asked.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    given = asked.parse_args()
+    given = asked.parse_args(words)
     only = None if given.faults == "all" else [name for name in given.faults.split(",") if name]
     if given.planted is not None:
         return _planted(given.planted, given.workers, given.most)
     if given.one is not None:
-        return _one(given.one, only, given.acts, plain=given.plain)
+        return _one(given.one, given.bug, only, given.acts, plain=given.plain)
     return _many([(seed, only) for seed in range(given.first, given.first + given.seeds)], given.workers)
 
 

@@ -1,8 +1,11 @@
 """Three of the planted bugs in every check: a suite that does not find them finds nothing. All of them: `make simulate-planted`."""
 
+import shlex
+
 import pytest
+from tests.simulation.__main__ import main
 from tests.simulation.planted import PLANTED
-from tests.simulation.run import kind_of, planned, run_seed
+from tests.simulation.run import kind_of, planned, run_seed, shrink
 
 DAYS_MAX = 12  # a change to what is drawn moves where a bug shows; of the days below about every second one finds its own
 
@@ -38,3 +41,19 @@ def test_a_plan_can_be_cut_down_to_some_of_its_acts():
     assert [act for act, tag in zip(cut.acts, cut.tags, strict=True) if not tag] == [
         act for act, tag in zip(whole.acts, whole.tags, strict=True) if not tag
     ]
+
+
+def test_the_shrinker_leaves_what_a_bug_needs_and_its_one_command_replays_it(capsys):
+    name, faults = "resend with same id", ["F02", "F29", "F30"]
+    acts = [tag for tag in planned(7, faults).tags if tag]
+    with PLANTED[name]():
+        command, smallest = shrink(7, faults)
+    left = [tag for tag in smallest.drawn.tags if tag]
+    assert set(acts) == set(faults)
+    assert left == ["F02"], "an answer that is lost is all it needs"
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "tests.simulation"]
+    assert main([*words[3:], "--bug", name]) == 1
+    told = capsys.readouterr().out
+    assert smallest.violations[0] in told
+    assert "equal trace on repeat" in told

@@ -220,8 +220,9 @@ class Watch:
             "client_id": client_id, "side": side, "price": price, "quantity": Decimal(str(order.get("quantity") or 0)),
             "is_trigger": trigger is not None,
         }  # fmt: skip
-        self.limits.arrived([c for at, ids in self._late if at <= now for c in ids])
+        here = [c for at, ids in self._late if at <= now for c in ids]
         self._late = [(at, ids) for at, ids in self._late if at > now]
+        self.limits.arrived(here, now, {c for _, ids in self._late for c in ids})
         if life.faults._silent:
             self.limits.touches.clear()  # it cannot know the touch
         if price and not self.orders.surprises:
