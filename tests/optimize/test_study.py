@@ -9,7 +9,7 @@ from lemon_trader.market.tables import BarTable
 from lemon_trader.optimize.figures import FIGURES, MEAN, WORST, Objective, bounded, ranking, reduced
 from lemon_trader.optimize.samplers import GRID, RANDOM, make_sampler
 from lemon_trader.optimize.space import Dimension, Space
-from lemon_trader.optimize.store import Head, StudyError, StudyStore, asked_fingerprint, data_fingerprint
+from lemon_trader.optimize.store import Head, StudyError, StudyStore, asked_fingerprint, code_fingerprint, data_fingerprint
 from lemon_trader.optimize.study import Goal, Trials, robustness, search
 
 SPACE = Space((Dimension("x", tuple(map(str, range(8)))), Dimension("y", ("0", "1", "2"))))
@@ -119,6 +119,17 @@ def test_fingerprints_see_one_price_one_name_and_one_setting():
         len({base, data_fingerprint([("b", table())]), data_fingerprint([("a", table(101))]), data_fingerprint([("a", table())] * 2)}) == 4
     )
     assert asked_fingerprint({"a": 1, "b": 2}) == asked_fingerprint({"b": 2, "a": 1}) != asked_fingerprint({"a": 1, "b": 3})
+
+
+def test_the_fingerprint_of_code_sees_one_changed_line_of_one_file(tmp_path):
+    for room in ("formulas", "core", "strategies", "backtest", "optimize", "panel"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "a.py").write_text("x = 1\n")
+    before = code_fingerprint(tmp_path)
+    (tmp_path / "panel" / "a.py").write_text("x = 2\n")
+    assert code_fingerprint(tmp_path) == before, "a screen decides no figure"
+    (tmp_path / "core" / "a.py").write_text("x = 2\n")
+    assert code_fingerprint(tmp_path) != before
 
 
 def store_at(tmp_path):

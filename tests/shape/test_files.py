@@ -10,7 +10,10 @@ MARKERS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "
 PLACES = re.compile(
     r"(?:^|[^A-Za-z0-9_.:])/(?:" + "|".join(("wor" + "k", "far" + "m", "hom" + "e", "Use" + "rs", "roo" + "t")) + r")/[A-Za-z]"
 )
-GENERATED = {"requirements.txt", "requirements-dev.txt", "requirements-keyring.txt", "requirements-notify.txt"}
+GENERATED = {
+    "requirements.txt", "requirements-dev.txt", "requirements-keyring.txt", "requirements-notify.txt", "requirements-analysis.txt",
+    "requirements-cluster.txt",
+}  # fmt: skip
 
 
 def test_no_python_file_is_longer_than_the_bound():

@@ -26,6 +26,8 @@ PART: Final = "part-"
 CODE: Final = "code"
 DATA: Final = "data"
 SPACE: Final = "space"
+PACKAGE: Final = Path(__file__).parents[1]
+ROOMS: Final = ("formulas", "core", "strategies", "backtest", "optimize")
 
 
 class StudyError(ValueError):
@@ -129,6 +131,16 @@ class StudyStore:
         beside = path.with_name(f".{path.name}")
         parquet.write_table(pa.table(dict(columns)), beside, compression="zstd", write_page_checksum=True)
         beside.replace(path)
+
+
+def code_fingerprint(package: Path = PACKAGE) -> str:
+    """What the sources that decide figures under `package` amount to, sixteen hexadecimal digits."""
+    digest = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(str(path.relative_to(package)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def data_fingerprint(tables: Sequence[tuple[str, BarTable]]) -> str:

@@ -13,14 +13,24 @@ from lemon_trader.config.settings import Face
 from lemon_trader.config.sweep import NO_FORWARD, SweepSettings
 from lemon_trader.engine.startup import StartRefused
 from lemon_trader.optimize import memory
-from lemon_trader.optimize.building import fingerprint
 from lemon_trader.optimize.evaluate import Evaluator, Local, Scenario, all_figures, play, returns_matrix
 from lemon_trader.optimize.figures import FIGURES, Floats, needs_curve, reduced, step_for
 from lemon_trader.optimize.forward import folds, judged
 from lemon_trader.optimize.overfit import deflated_sharpe, overfitting, sharpe_of
 from lemon_trader.optimize.samplers import GRID, LEARNING, Sampler, make_sampler
 from lemon_trader.optimize.space import Point
-from lemon_trader.optimize.store import CODE, DATA, SCHEMA, SPACE, Head, StudyError, StudyStore, asked_fingerprint, data_fingerprint
+from lemon_trader.optimize.store import (
+    CODE,
+    DATA,
+    SCHEMA,
+    SPACE,
+    Head,
+    StudyError,
+    StudyStore,
+    asked_fingerprint,
+    code_fingerprint,
+    data_fingerprint,
+)
 from lemon_trader.optimize.study import Goal, Trials, robustness, search
 from lemon_trader.run.backtest import compared, replay_bars
 from lemon_trader.run.sweep_parts import Build, Stage, builder, goal_of, space_of, stages_of, values_at, why_not
@@ -194,7 +204,7 @@ def _begun(sweep: _Sweep, store: StudyStore) -> Trials:
     """The study's folder begun anew, or what is there already. Raises BadSetting."""
     settings = sweep.settings
     prints = {
-        CODE: fingerprint(),
+        CODE: code_fingerprint(),
         DATA: data_fingerprint([(s.name, s.table) for s in sweep.scenarios]),
         SPACE: asked_fingerprint(settings.declaration),
     }
