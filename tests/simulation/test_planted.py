@@ -15,7 +15,7 @@ DAYS_MAX = 12  # a change to what is drawn moves where a bug shows; of the days 
     [
         ("send before commit", ["F52"], "I4"),
         ("book kept over reconnect", ["F32", "F31", "F50b"], "I7"),
-        ("halt not latched", ["F76", "F52"], "I16"),
+        ("halt not latched", ["F76", "F77", "F52", "F53", "F63"], "I16"),
     ],
 )
 def test_a_planted_bug_is_found(name, faults, invariant):
