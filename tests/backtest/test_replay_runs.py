@@ -150,3 +150,12 @@ def test_latency_moves_fills_to_later():
     acts = tape(SPOT, FALL)
     at_once, late = (play(wanted("martingale", SPOT, **LADDER, latency_ms=ms), data(SPOT, acts)) for ms in ("0", "400"))
     assert int(late.fills["at_us"][0]) >= int(at_once.fills["at_us"][0]) + 400_000
+
+
+def test_what_the_program_would_have_told_its_operator_gravely_is_noted():
+    crash = [15_000 - 12 * k for k in range(300)]
+    settings = wanted("martingale", PERP, **(LADDER | {"budget": "1000", "stop_loss_pct": "40"}), capital="60")
+    (told,) = (n for n in play(settings, data(PERP, tape(PERP, crash))).notes if n.key == "backtest.note.told")
+    assert told.values["what"][0] == "alert.refused_account"
+    calm = play(wanted("martingale", SPOT, **LADDER), data(SPOT, tape(SPOT, FALL)))
+    assert "backtest.note.told" not in [n.key for n in calm.notes]

@@ -34,6 +34,8 @@ from lemon_trader.core.state import Recorded
 from lemon_trader.core.units import HALTED, TRIGGER, US_PER_S
 
 KINDS: Final[Mapping[str, int]] = {"funding": FUNDING, "interest": INTEREST, "settlement": SETTLEMENT}
+# Grave where somebody watches; here bars are farther apart than a live feed may be silent, and the others have notes of their own.
+USUAL: Final = frozenset({"alert.feed_lost", "alert.latched", "alert.system_order"})
 MID_EVERY_US: Final = US_PER_S // 10  # between two mids that are kept: markouts look seconds ahead
 
 
@@ -174,6 +176,9 @@ class Gathered:
         if self.halted_us:
             state = self._program.state
             found.append(Note("backtest.note.halted", {"reason": state.mode_reason, "at": utc(self.halted_us)}))
+        told = next((a for a in self._program.alerts if a.grade == "grave" and a.key not in USUAL), None)
+        if told is not None:
+            found.append(Note("backtest.note.told", {"what": (told.key, told.values), "at": utc(told.ts_us)}))
         if self.liquidations:
             found.append(Note("backtest.note.liquidated", {"count": self.liquidations}))
         return found
