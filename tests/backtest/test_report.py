@@ -189,6 +189,24 @@ def test_an_order_rests_until_it_is_cancelled_replaced_or_filled():
     assert seconds == {(9_900, 0, 12), (9_800, 0, 20), (9_700, 5, 30), (9_750, 30, 60)}
 
 
+def test_a_resting_order_is_a_line_at_its_price_for_its_time():
+    orders = rows(ORDER, [(START + 60 * SECOND, PLACED, 1, 1, 0, 1, 9_950, 10), (START + 120 * SECOND, CANCELLED, 1, 1, 0, 1, 9_950, 10)])
+    made = replace(result((), [10_000] * 4, bars=[(10_000, 10_100, 9_900, 10_000)] * 4), orders=orders)
+    blank = time_chart("price", (made.start_us, made.end_us), (99.0, 101.0), height=340)
+    for span in (None, (START + 90 * SECOND, made.end_us)):
+        chart = price_chart(made, "price", span)
+        ((a, y, b),) = re.findall(r'class="rest buy" d="M([\d.]+) ([\d.]+)H([\d.]+)"', chart)
+        assert float(y) == pytest.approx(blank.y.at(99.5), abs=0.1)
+        assert float(a) < float(b)
+    assert price_chart(made, "price", (START + 130 * SECOND, made.end_us)).count('class="rest') == 0
+
+
+def test_orders_too_many_to_be_told_apart_are_not_drawn():
+    many = [(START + n * 1_000, PLACED if n % 2 == 0 else CANCELLED, 1, 1, 0, n // 2, 9_950, 10) for n in range(6_000)]
+    made = replace(result((), [10_000] * 4, bars=[(10_000, 10_100, 9_900, 10_000)] * 4), orders=rows(ORDER, many))
+    assert 'class="rest' not in price_chart(made, "price")
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [(0, 10, [0, 2, 4, 6, 8, 10]), (98.7, 101.3, [99.0, 99.5, 100.0, 100.5, 101.0]), (-2_000, 0, [-2_000, -1_500, -1_000, -500, 0])],

@@ -20,6 +20,7 @@ from lemon_trader.core.units import ATOMS_PER_UNIT, BUY, LAYER, ROLE_NAMES, STOP
 COLUMNS: Final = 600
 MARK_COLUMNS: Final = 150
 ORDERS_MAX: Final = 1_200
+EARLIER: Final = 2_000
 CANDLES_MAX: Final = 300
 HEAT_COLUMNS: Final = 80
 CELL: Final = 34
@@ -169,33 +170,39 @@ def _draw_price(chart: Chart, p: Columns, unit: float, every_us: int) -> None:
 
 
 def _draw_orders(chart: Chart, result: Result, span_us: tuple[int, int], unit: float) -> None:
-    rests = resting(result.orders, result.fills, result.end_us)
-    if len(rests) == 0:
+    o = result.orders
+    first, last = np.searchsorted(o["at_us"], span_us)
+    if last - first > 2 * ORDERS_MAX:  # each is placed once and ends once: more than can be told apart
         return
-    inside = [r for r in rests if r[1] >= span_us[0] and r[0] <= span_us[1]]
-    for start, end, side, ticks in inside if len(inside) <= ORDERS_MAX else ():
+    before = max(0, int(first) - EARLIER)  # what was placed earlier may still rest
+    since_us = int(o["at_us"][before]) if before < len(o) else span_us[0]
+    fills = result.fills[np.searchsorted(result.fills["at_us"], since_us) :]
+    rests = resting(o[before:last], fills[: np.searchsorted(fills["at_us"], span_us[1], "right")], min(span_us[1], result.end_us))
+    for start, end, side, ticks in rests:
         price = ticks * unit
-        if chart.y.low <= price <= chart.y.high:
-            chart.level((max(start, span_us[0]), min(end, span_us[1])), price, "buy" if side == BUY else "sell")
+        if end >= span_us[0] and chart.y.low <= price <= chart.y.high:
+            chart.level((max(start, span_us[0]), end), price, "buy" if side == BUY else "sell")
 
 
 def resting(orders: Columns, fills: Columns, end_us: int) -> list[tuple[int, int, int, int]]:
     """(from, until, side, ticks) of every order of ORDER and FILL rows: until its cancel, its last fill, its successor, or the end."""
     found: list[tuple[int, int, int, int]] = []
     living: dict[tuple[int, int], tuple[int, int, int, int]] = {}  # (side, slot) → from, side, ticks, lots still open
-    steps = [(int(o["at_us"]), 1 if o["what"] == PLACED else 0, n) for n, o in enumerate(orders) if o["what"] in (PLACED, CANCELLED)]
-    steps += [(int(f["at_us"]), 2, n) for n, f in enumerate(fills)]
-    for at, what, n in sorted(steps):
-        row = fills[n] if what == 2 else orders[n]
-        key = (int(row["side"]), int(row["slot"]))
-        before = living.pop(key, None)
-        if what == 2 and before is not None and before[3] > row["lots"]:
-            living[key] = (*before[:3], before[3] - int(row["lots"]))
+    names = ("at_us", "side", "slot", "ticks", "lots")
+    sent = zip(orders["what"].tolist(), *(orders[name].tolist() for name in names), strict=True)
+    got = zip(*(fills[name].tolist() for name in names), strict=True)
+    # At one time: cancels, then places, then fills, each in their order.
+    steps = [(row[1], int(row[0] == PLACED), n, row[1:]) for n, row in enumerate(sent) if row[0] in (PLACED, CANCELLED)]
+    steps += [(row[0], 2, n, row) for n, row in enumerate(got)]
+    for at, what, _, (_, side, slot, ticks, lots) in sorted(steps):
+        before = living.pop((side, slot), None)
+        if what == 2 and before is not None and before[3] > lots:
+            living[side, slot] = (*before[:3], before[3] - lots)
             continue
         if before is not None:
             found.append((before[0], at, before[1], before[2]))
         if what == 1:
-            living[key] = (at, int(row["side"]), int(row["ticks"]), int(row["lots"]))
+            living[side, slot] = (at, side, ticks, lots)
     return [*found, *((start, end_us, side, ticks) for start, side, ticks, _ in living.values())]
 
 
