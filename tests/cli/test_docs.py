@@ -18,7 +18,9 @@ FLAGS = (
     | {"--price", "--account"}
 )
 FLAGS |= {p.flag for command in COMMANDS.values() for _, parameters in command.groups() for p in parameters}
-FLAGS |= {negative(p) for c in COMMANDS.values() for _, parameters in c.groups() for p in parameters if p.default == "true"}
+FLAGS |= {
+    negative(p) for c in COMMANDS.values() for _, parameters in c.groups() for p in parameters if p.kind == "bool" and p.default is not None
+}
 
 
 def text(name):
