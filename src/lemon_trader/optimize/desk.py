@@ -32,6 +32,8 @@ class Desk:
         need_low / need_high: prices between which nothing happens: no order is reached, no answer ends, the margin suffices.
         next_fund: row of the funding table.
         frozen: 1 after a liquidation.
+        day_loss_atoms / drawdown_limit: loss limits, quote atoms, 0 = off; day, day_atoms, top_atoms: their anchors (day < 0: none yet).
+        halted / halted_us: the loss limit that stopped the strategy, 0 = none, and when.
         fills, placed, cancelled, refused, liquidations: counted.
         trips / stopped: positions closed; of these, by a STOP. held_us: how long anything worth an order was held; since_us: since when.
         turnover_atoms: worth of all fills.
@@ -65,6 +67,13 @@ class Desk:
     need_high: int = 0
     next_fund: int = 0
     frozen: int = 0
+    day_loss_atoms: int = 0
+    drawdown_limit: int = 0
+    day: int = -1
+    day_atoms: int = 0
+    top_atoms: int = 0
+    halted: int = 0
+    halted_us: int = 0
     fills: int = 0
     placed: int = 0
     cancelled: int = 0

@@ -3,26 +3,30 @@
 `run_bars` gives what a replay of the same bars through the engine gives, fill by fill; tests hold the two equal.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-from numba import get_num_threads, prange
 
+from lemon_trader.backtest.gather import utc
 from lemon_trader.backtest.result import EQUITY, FILL, KERNEL, PRICE, Columns, Counters, Note, Result, Totals
 from lemon_trader.core.diff import COMMANDS_MAX, Action, Scratch
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.core.limits import Limits
 from lemon_trader.core.records import ORDERS_MAX, ROWS_MAX, Position, Row, View, Working, as_row, dtype_of
-from lemon_trader.formulas.compilable import compilable
+from lemon_trader.core.units import ACTIVE
 from lemon_trader.formulas.fill import FILL_MODELS, POINTS, FillRules
 from lemon_trader.formulas.volatility import Features
 from lemon_trader.market.columns import Ints
 from lemon_trader.market.tables import BarTable, FundingTable
-from lemon_trader.optimize import loop
 from lemon_trader.optimize.building import build, names_of
-from lemon_trader.optimize.desk import ENDLESS, FILLS_FULL, ORDERS_FULL, STRATEGY_FAULT, Desk, Grid, Room, Tape
+from lemon_trader.optimize.desk import ENDLESS, FILLS_FULL, ORDERS_FULL, STRATEGY_FAULT, Desk, Grid, Tape
+from lemon_trader.optimize.guard import REASONS
+from lemon_trader.optimize.loop import targets
+from lemon_trader.optimize.sets import play_sets
 from lemon_trader.strategies.parameter import Strategy
 
 FILLS_FIRST: Final = 1 << 14
@@ -106,67 +110,20 @@ def run_bars(strategy: Strategy, params: Any, instrument: Instrument, table: Bar
     status = int(summary["status"][0])
     if status in FAULTS:
         raise KernelFault(f"{strategy.name}: {FAULTS[status]}")
-    return made.result(desk[0], fills, equity)
+    return made.result(desk[0, 0], fills, equity)
 
 
-def run_many(strategy: Strategy, many: Sequence[Any], instrument: Instrument, table: BarTable, settings: BarSettings) -> Columns:
-    """Play the bars once for each parameter set, on all cores; SUMMARY rows in the same order.
+def run_many(
+    strategy: Strategy, many: Sequence[Any], instrument: Instrument, table: BarTable, settings: BarSettings, *, workers: int = 0
+) -> Columns:  # fmt: skip
+    """Play the bars once for each parameter set, on so many cores (0 = all); SUMMARY rows in the same order.
 
     A set whose run could not go on has a `status` other than 0 (`desk.py` names them) and figures up to there.
     """
     if not len(many):
         return np.zeros(0, SUMMARY)
     made = _Made(strategy, instrument, table, settings)
-    return made.play(many, np.zeros(0, FILL), np.zeros(0, EQUITY))[1]
-
-
-@compilable
-def play_many(
-    workers: int, sets: Any, made_features: Any, rules: Any, grid: Any, tape: Any, views: Any, positions: Any, memories: Any,
-    features: Any, scratches: Any, desks: Any, limits: Any, out: Any, orders: Any, actions: Any, view: Any, position: Any, memory: Any,
-    desk: Any, limit: Any, fills: Any, equity: Any, summary: Any,
-) -> None:  # fmt: skip
-    """Play every parameter set: each worker takes every so many-th, in a room of its own that is made blank again for each."""
-    count = len(sets)
-    for w in prange(workers):
-        for k in range(w, count, workers):
-            views[w] = view[0]
-            positions[w] = position[0]
-            memories[w] = memory[0]
-            features[w] = made_features[k]
-            desks[w] = desk[0]
-            limits[w] = limit[0]
-            room = Room(
-                sets[k], rules[0], grid[0], limits[w], views[w], positions[w], memories[w], features[w], out[w], orders[w], actions[w],
-                scratches[w], desks[w], fills, equity,
-            )  # fmt: skip
-            loop_play(room, tape)
-            note(summary[k], desks[w])
-
-
-@compilable
-def note(row: Any, desk: Any) -> None:
-    """Write the line of figures of one run."""
-    row.equity_atoms = desk.equity_atoms
-    row.drawdown_atoms = desk.drawdown_atoms
-    row.lowest_atoms = desk.lowest_atoms
-    row.realised_atoms = desk.realised_atoms
-    row.fees_atoms = desk.fees_atoms
-    row.funding_atoms = desk.funding_atoms
-    row.turnover_atoms = desk.turnover_atoms
-    row.fills = desk.fills
-    row.trips = desk.trips
-    row.stopped = desk.stopped
-    row.placed = desk.placed
-    row.cancelled = desk.cancelled
-    row.refused = desk.refused
-    row.liquidations = desk.liquidations
-    row.held_us = desk.held_us
-    row.base_atoms = desk.base_atoms
-    row.status = desk.status
-
-
-loop_play: Callable[..., None] = loop.play
+    return made.play(many, np.zeros(0, FILL), np.zeros(0, EQUITY), workers or os.cpu_count() or 1)[1]
 
 
 class _Made:
@@ -200,19 +157,29 @@ class _Made:
         self.rules = _array(settings.rules)
         self.grid = _array(grid_of(strategy, instrument, table.every_us, self.mark_every))
 
-    def play(self, many: Sequence[Any], fills: Columns, equity: Columns) -> tuple[Columns, Columns]:
+    def play(self, many: Sequence[Any], fills: Columns, equity: Columns, workers: int = 1) -> tuple[Columns, Columns]:
         """Play the tape for every parameter set; (desks of the workers, summary)."""
         strategy = self.strategy
-        workers = min(get_num_threads(), len(many))
+        workers = max(1, min(workers, len(many)))
         summary = np.zeros(len(many), SUMMARY)
         sets = np.array([as_row(params) for params in many], dtype_of(strategy.params_type))
         windows = [Features(*strategy.features(params).windows_us) for params in many]
         features = np.array([as_row(made) for made in windows], dtype_of(Features))
-        rooms = [np.zeros(workers, dtype_of(kind)) for kind in (View, Position, strategy.memory_type, Features, Scratch, Desk, Limits)]
+        rooms = [np.zeros((workers, 1), dtype_of(kind)) for kind in (View, Position, strategy.memory_type, Features, Scratch, Desk, Limits)]
         shapes = ((Row, ROWS_MAX), (Working, ORDERS_MAX), (Action, COMMANDS_MAX))
         lists = [np.zeros((workers, length), dtype_of(kind)) for kind, length in shapes]
-        run = build(play_many, {loop.targets: strategy.targets}, strategy.name, parallel=True)
-        run(workers, sets, features, self.rules, self.grid, self.tape, *rooms, *lists, *self._blanks(), fills, equity, summary)
+        run = build(play_sets, {targets: strategy.targets}, strategy.name)
+        shared = (sets, features, self.rules, self.grid, self.tape, *self._blanks(), fills, equity, summary)
+
+        def work(first: int) -> None:
+            run(first, workers, *shared, *(room[first] for room in rooms), *(rows[first] for rows in lists))
+
+        if workers == 1:
+            work(0)
+        else:
+            # Compiled code runs without the interpreter's lock; each worker has a room of its own and writes its own lines.
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(work, range(workers)))
         return rooms[5], summary
 
     def _blanks(self) -> tuple[Columns, ...]:
@@ -222,8 +189,12 @@ class _Made:
             is_perp=int(i.is_perp), tick_lot_atoms=i.tick_lot_atoms, lot_atoms=i.lot_atoms, min_lots=i.min_lots, max_lots=i.max_lots,
             min_ticks=i.min_ticks, max_ticks=i.max_ticks, maker_fee_ppm=s.rules.maker_fee_ppm, taker_fee_ppm=s.rules.taker_fee_ppm,
         )  # fmt: skip
-        desk = Desk(budget_atoms=s.budget_atoms, cash_atoms=s.cash_atoms or s.budget_atoms)
+        desk = Desk(
+            budget_atoms=s.budget_atoms, cash_atoms=s.cash_atoms or s.budget_atoms, day_loss_atoms=s.day_loss_atoms,
+            drawdown_limit=s.drawdown_atoms,
+        )  # fmt: skip
         limits = s.limits or Limits(orders_max=40, order_notional_max=s.budget_atoms)
+        limits = replace(limits, mode=ACTIVE, exit_masked=0)  # those of a program that has run may stand halted
         return tuple(_array(record) for record in (view, Position(), self.strategy.memory_type(), desk, limits))
 
     def result(self, desk: Any, fills: Columns, equity: Columns) -> Result:
@@ -238,14 +209,18 @@ class _Made:
         for name, column in zip(PRICE.names or (), self.tape[:5], strict=True):
             prices[name] = column
         refused = {"INSUFFICIENT_MARGIN": left["refused"]} if left["refused"] else {}
-        notes = (Note("backtest.note.liquidated", {"count": left["liquidations"]}),) if left["liquidations"] else ()
+        notes = []
+        if left["halted"]:
+            notes.append(Note("backtest.note.halted", {"reason": REASONS[left["halted"]], "at": utc(left["halted_us"])}))
+        if left["liquidations"]:
+            notes.append(Note("backtest.note.liquidated", {"count": left["liquidations"]}))
         return Result(
             strategy=self.strategy.name, symbol=i.symbol, instrument=i, params=s.params, engine=KERNEL,
             fill_model=FILL_MODELS[s.rules.model], settings={}, source=s.source, start_us=int(self.tape.at_us[0]),
             end_us=int(self.tape.at_us[-1]) + t.every_us, events=self.bars, budget_atoms=s.budget_atoms, mark_ticks=left["price"],
             totals=Totals(realised, unrealised, fees, funding), fills=fills[: left["fills"]].copy(),
             equity=np.concatenate([first, equity[: left["marks"]]]), prices=prices, price_every_us=t.every_us,
-            counters=Counters(left["placed"], left["cancelled"], refused, left["liquidations"]), notes=notes,
+            counters=Counters(left["placed"], left["cancelled"], refused, left["liquidations"]), notes=tuple(notes),
         )  # fmt: skip
 
 

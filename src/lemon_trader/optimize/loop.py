@@ -6,8 +6,10 @@ answers it only compares bars with what could change anything. `targets`, diff a
 
 from typing import Any, Final
 
+import numpy as np
+
 from lemon_trader.core.diff import CANCEL, PLACE, diff, fill_slots
-from lemon_trader.core.limits import RATE_UNIT, review
+from lemon_trader.core.limits import RATE_UNIT, mask, review
 from lemon_trader.core.reasons import (
     KEPT_SETTLING,
     LIMIT_COLLAR,
@@ -18,7 +20,7 @@ from lemon_trader.core.reasons import (
     WAIT_RETRY,
 )
 from lemon_trader.core.records import SLOTS
-from lemon_trader.core.units import BUY, PPM, REDUCE_ONLY, SELL, TRIGGER
+from lemon_trader.core.units import ACTIVE, BUY, PPM, REDUCE_ONLY, SELL, TRIGGER
 from lemon_trader.formulas.compilable import compilable
 from lemon_trader.formulas.fill import (
     bar_ask,
@@ -46,6 +48,7 @@ from lemon_trader.optimize.books import (
     remove_order,
 )
 from lemon_trader.optimize.desk import ENDLESS, NEVER, PLAYED, STRATEGY_FAULT
+from lemon_trader.optimize.guard import DAY_US, HOUR_US, is_guarded, judge
 from lemon_trader.optimize.quiet import need
 
 DEEP_LOTS: Final = 2**50
@@ -67,7 +70,7 @@ def play(room: Any, tape: Any) -> None:
     desk = room.desk
     grid = room.grid
     count = len(tape.at_us)
-    desk.price = int(tape.open[0])
+    desk.price = wide(tape.open[0])
     desk.start_us = tape.at_us[0]
     while desk.next_fund < len(tape.fund_us) and tape.fund_us[desk.next_fund] < desk.start_us:
         desk.next_fund += 1
@@ -87,7 +90,7 @@ def play(room: Any, tape: Any) -> None:
             else:
                 i = skip_quiet(tape.low, tape.high, i, stop, desk.need_low, desk.need_high)
             if i > begun:
-                desk.price = int(tape.close[i - 1])
+                desk.price = wide(tape.close[i - 1])
         if i == begun:
             pass_funding(room, tape, i)
             play_bar(room, tape, i, ask)
@@ -98,7 +101,7 @@ def play(room: Any, tape: Any) -> None:
             mark(room, tape.at_us[i - 1] + 3 * grid.step_us)
             next_mark += grid.mark_every
     if desk.status == PLAYED:
-        desk.price = int(tape.close[count - 1])
+        desk.price = wide(tape.close[count - 1])
         desk.bars = count
         last_us = tape.at_us[count - 1] + 3 * grid.step_us
         if desk.marks == 0 or next_mark - grid.mark_every != count:
@@ -106,6 +109,12 @@ def play(room: Any, tape: Any) -> None:
         minimum = max(room.seen.min_lots, 1)
         if abs(held_lots(desk, grid)) >= minimum:
             desk.held_us += last_us - desk.since_us
+
+
+@compilable
+def wide(value: Any) -> int:
+    """A number of a column as 64 bits."""
+    return int(np.int64(value))
 
 
 @compilable
@@ -137,10 +146,10 @@ def follow_quiet(room: Any, tape: Any, first: int, stop: int) -> int:
     i = first
     while i < stop and tape.low[i] >= desk.need_low and tape.high[i] <= desk.need_high:
         at_us = tape.at_us[i]
-        first = int(tape.open[i])
-        low = int(tape.low[i])
-        high = int(tape.high[i])
-        last = int(tape.close[i])
+        first = wide(tape.open[i])
+        low = wide(tape.low[i])
+        high = wide(tape.high[i])
+        last = wide(tape.close[i])
         down = first_way(room, first, last)
         follow(room, at_us, first, half)
         follow(room, at_us + grid.step_us, low if down else high, half)
@@ -180,6 +189,9 @@ def quiet_until(room: Any, tape: Any, first: int) -> int:
     wake_us = desk.wake_us
     if desk.base_atoms != 0 and desk.next_fund < len(tape.fund_us) and (wake_us == 0 or tape.fund_us[desk.next_fund] < wake_us):
         wake_us = tape.fund_us[desk.next_fund]
+    if is_guarded(room):
+        midnight_us = (desk.day + 1) * DAY_US  # a new day is a new anchor, whatever the price is
+        wake_us = min(wake_us, midnight_us) if wake_us > 0 else midnight_us
     if wake_us > 0:
         low = first
         high = count
@@ -220,20 +232,25 @@ def play_bar(room: Any, tape: Any, i: int, ask: int) -> None:
     at_us = tape.at_us[i]
     lots = tape.lots[i]
     # Prices are kept in 32 bits where they fit; here they become whole again, so that no product is cut off.
-    first = int(tape.open[i])
-    low = int(tape.low[i])
-    high = int(tape.high[i])
-    last = int(tape.close[i])
-    point(room, tape, at_us, first, lots, 1, ask)
+    first = wide(tape.open[i])
+    low = wide(tape.low[i])
+    high = wide(tape.high[i])
+    last = wide(tape.close[i])
+    wakes = 1 if ask or at_us // HOUR_US != (tape.at_us[i - 1] + 3 * step) // HOUR_US else 0
+    point(room, tape, at_us, first, lots, 1, ask, wakes)
     down = first_way(room, first, last)
-    point(room, tape, at_us + step, low if down else high, lots, 0, 0)
-    point(room, tape, at_us + 2 * step, high if down else low, lots, 0, 0)
-    point(room, tape, at_us + 3 * step, last, lots, 0, 0)
+    for k in range(1, 4):
+        now_us = at_us + k * step
+        price = last
+        if k < 3:
+            price = low if (k == 1) == (down == 1) else high
+        wakes = 1 if now_us // HOUR_US != (now_us - step) // HOUR_US else 0
+        point(room, tape, now_us, price, lots, 0, 0, wakes)
 
 
 @compilable
-def point(room: Any, tape: Any, now_us: int, price: int, lots: int, jumped: int, ask: int) -> None:
-    """One point: fills on the way to it, funding, margin, and the turn where one is due."""
+def point(room: Any, tape: Any, now_us: int, price: int, lots: int, jumped: int, ask: int, wakes: int) -> None:
+    """One point: fills on the way to it, funding, margin, and the turn where one is due. `wakes`: the engine's hourly wake is here."""
     desk = room.desk
     start = desk.price
     half = room.rules.half_spread_ppm
@@ -246,6 +263,7 @@ def point(room: Any, tape: Any, now_us: int, price: int, lots: int, jumped: int,
         and desk.need_low <= price <= desk.need_high
         and desk.need_low <= start <= desk.need_high
         and (desk.wake_us == 0 or now_us < desk.wake_us)
+        and (wakes == 0 or is_guarded(room) == 0 or now_us // DAY_US == desk.day)
     ):
         desk.price = price
         return
@@ -262,8 +280,10 @@ def point(room: Any, tape: Any, now_us: int, price: int, lots: int, jumped: int,
             desk.cash_atoms += amount
             note_flow(desk)
             desk.next_fund += 1
-        check_margin(room, now_us)
+        check_margin(room, now_us, start)
     asked = ask != 0 or desk.fills != fills or desk.liquidations != liquidations or 0 < desk.wake_us <= now_us
+    if (wakes or desk.fills != fills) and judge(room, now_us):
+        asked = True
     bid = bar_bid(price, half)
     touch = bar_ask(price, half)
     if asked or not (0 < desk.band_low <= bid and touch <= desk.band_high):
@@ -330,7 +350,7 @@ def move(room: Any, now_us: int, start: int, end: int, jumped: int) -> None:
 
 
 @compilable
-def check_margin(room: Any, now_us: int) -> None:
+def check_margin(room: Any, now_us: int, start: int) -> None:
     """Close the position where what is left does not cover the maintenance margin; nothing is opened any more."""
     desk = room.desk
     lots = held_lots(desk, room.grid)
@@ -345,7 +365,7 @@ def check_margin(room: Any, now_us: int) -> None:
     desk.changed = 1
     side = SELL if lots > 0 else BUY
     ticks = taker_ticks(room.rules, side, desk.price)
-    mid = mid_half_ticks(room, desk.price)
+    mid = mid_half_ticks(room, start)
     book(room, now_us, side, SYSTEM, SYSTEM, SYSTEM, ticks, size, room.rules.liquidation_fee_ppm, 0, mid)
 
 
@@ -363,7 +383,6 @@ def see(room: Any, now_us: int, bid: int, ask: int) -> None:
     view.ask_lots = DEEP_LOTS
     view.last_ticks = price
     view.fresh = 1
-    view.may_open = 1 - desk.frozen
     view.confirmed_ticks = price if grid.is_perp else bid
     if grid.is_perp:
         view.mark_ticks = price
@@ -391,18 +410,22 @@ def turn(room: Any, now_us: int) -> None:
     """Decide and carry out until nothing is wanted any more: the engine's turn, and the answers' turns after it."""
     desk = room.desk
     for _ in range(TURNS_MAX):
+        fills = desk.fills
         prepare(room, now_us)
         desk.asked += 1
         used = targets(room.params, room.seen, room.position, room.memory, room.out)
         if used <= 0:
             desk.status = STRATEGY_FAULT
             return
+        used = mask(room.out, used, room.limits)
         done = diff(room.out, used, room.orders, desk.orders, room.seen, room.position, room.scratch, room.actions)
         if done:
             limit(room, done, now_us)
         keep_band(room, used, now_us)
         if carry_out(room, done, now_us) == 0 or desk.status != PLAYED:
             return
+        if desk.fills != fills:
+            judge(room, now_us)
     desk.status = ENDLESS
 
 
@@ -413,6 +436,7 @@ def prepare(room: Any, now_us: int) -> None:
     grid = room.grid
     view = room.seen
     position = room.position
+    view.may_open = 1 if desk.frozen == 0 and room.limits.mode == ACTIVE else 0
     if desk.changed:
         desk.changed = 0
         fill_slots(view, room.orders, desk.orders)

@@ -7,6 +7,7 @@ from lemon_trader.formulas.compilable import compilable
 from lemon_trader.formulas.fill import bar_ask, bar_bid, margin_atoms
 from lemon_trader.optimize.books import account_atoms, held_lots
 from lemon_trader.optimize.desk import NEVER
+from lemon_trader.optimize.guard import calm_high, calm_low, is_guarded
 
 
 @compilable
@@ -35,6 +36,9 @@ def need(room: Any) -> None:
             low = max(low, safe)
         else:
             high = min(high, safe)
+    if desk.base_atoms != 0 and is_guarded(room):
+        low = max(low, calm_low(room, 1, desk.price))
+        high = min(high, calm_high(room, desk.price, desk.price * 2))
     desk.need_low = low
     desk.need_high = high
 
