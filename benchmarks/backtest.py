@@ -1,7 +1,7 @@
 """Backtests through the real engine: how many bars, trades and book updates a second, and what the kind of data does to the figures.
 
     python benchmarks/backtest.py            speed, one JSON object: events of each kind of data in a second of the processor
-    python benchmarks/backtest.py --gaps     the same hours as bars, as trades and as a recorded book, as the table of docs/backtest.md
+    python benchmarks/backtest.py gaps       the same hours as bars, as trades and as a recorded book, as the table of docs/backtest.md
 
 Reads the recordings that LEMON_TRADER_DATA names. Bars of the same hours are made of the trades themselves, so nothing but the kind of data
 differs.
@@ -141,8 +141,8 @@ def money(atoms: int) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gaps", action="store_true")
-    if parser.parse_args().gaps:
+    parser.add_argument("what", nargs="?", choices=("speed", "gaps"), default="speed")
+    if parser.parse_args().what == "gaps":
         gaps()
     else:
         print(json.dumps(speed()))
