@@ -8,6 +8,7 @@ from typing import Final
 from lemon_trader.cli.flags import KEYS, MODE_FLAGS, WHICH, Group, trading_groups
 from lemon_trader.config.backtest import BACKTEST_ONLY
 from lemon_trader.config.data import DATA_ONLY
+from lemon_trader.config.parity import PARITY_ONLY
 from lemon_trader.config.sandbox import SANDBOX_ONLY
 from lemon_trader.config.sources import variable_of
 from lemon_trader.config.sweep import SWEEP_ONLY
@@ -25,7 +26,7 @@ def markdown(language: str) -> str:
     speak(language)
     try:
         groups: list[Group] = [*trading_groups(), ("group.sandbox", SANDBOX_ONLY), ("group.backtest", BACKTEST_ONLY)]
-        groups += [("group.data", DATA_ONLY), ("group.sweep", SWEEP_ONLY)]
+        groups += [("group.data", DATA_ONLY), ("group.sweep", SWEEP_ONLY), ("group.parity", PARITY_ONLY)]
         parts = [f"# {say('docs.title')}", say("docs.intro")]
         for title, parameters in groups:
             parts.append(f"## {say(title) if title.startswith('group.') else say('group.strategy', strategy=title)}")
