@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+
 from lemon_trader.backtest.bar_exchange import BarExchange
 from lemon_trader.backtest.bars import BarPlayer
 from lemon_trader.backtest.gather import Gathered
@@ -46,7 +47,7 @@ class Draw:
 
 def both(draw: Draw) -> tuple[Result, Result]:
     """(kernel, replay), each held against itself; raises StrategyRefused where the draw is no setting."""
-    slow, exchange, program = replayed(draw)
+    slow, _, program = replayed(draw)
     plan = program.plan
     assert plan is not None
     assumed = BarSettings(
@@ -166,9 +167,7 @@ def draw_of(chance: random.Random, strategy: str, instrument: Instrument, table:
         ends = np.arange(int(table.at_us[0]) // HOUR_US * HOUR_US, int(table.at_us[-1]) + HOUR_US, HOUR_US, dtype=np.int64)
         rates = np.array([chance.randrange(-200_000, 400_000) for _ in ends], np.int64)
         funding = FundingTable(instrument.symbol, ends, rates)
-    limits = LimitSettings(
-        daily_loss_pct=Decimal(chance.choice((2, 10, 1_000))), drawdown_pct=Decimal(chance.choice((5, 20, 1_000)))
-    )
+    limits = LimitSettings(daily_loss_pct=Decimal(chance.choice((2, 10, 1_000))), drawdown_pct=Decimal(chance.choice((5, 20, 1_000))))
     changed = (ladder if strategy == "martingale" else quotes)(chance)
     return Draw(strategy, instrument, table, rules, budget, capital, changed, funding, limits)
 
