@@ -1,7 +1,7 @@
 """Backtests through the real engine: how many bars, trades and book updates a second, and what the kind of data does to the figures.
 
     python benchmarks/backtest.py            speed, one JSON object: events of each kind of data in a second of the processor
-    python benchmarks/backtest.py gaps       the same hours as bars, as trades and as a recorded book, as the table of docs/backtest.md
+    python benchmarks/backtest.py gaps       the same hours as bars and as trades, the second table of docs/backtest.md
 
 Reads the recordings that LEMON_TRADER_DATA names. Bars of the same hours are made of the trades themselves, so nothing but the kind of data
 differs.
@@ -33,7 +33,6 @@ DATA = Path(os.environ.get("LEMON_TRADER_DATA", Path(__file__).resolve().parents
 BARS = DATA / "bars" / "solusdt_binance_spot_1m_202109.parquet"
 TRADES = DATA / "trades" / "btcusdc_binance_spot_aggtrades_20251004.parquet"
 BOOK = DATA / "l2" / "btcusdt_binance_spot_20240808_09_depth.parquet"
-BOOK_TRADES = DATA / "l2" / "btcusdt_binance_spot_20240808_09_trades.parquet"
 MAKER = {"spread": "0.02", "budget": "500", "max_orders": "1"}
 LADDER = {
     "step_pct": "0.02", "take_profit_pct": "0.03", "stop_loss_pct": "1.5", "entry_offset_pct": "0.01", "budget": "400", "cooldown": "5s",
@@ -82,8 +81,7 @@ def speed() -> Mapping[str, float]:
 def bars_of(trades: Path, into: Path, seconds: int) -> Path:
     """The bars of a file of trades, minutes without a trade left out."""
     table = parquet.read_table(trades)
-    name = next(c for c in ("trans_ms", "event_ms", "ts_ms", "ts_us") if c in table.column_names)
-    at_ms = table[name].to_numpy() // (1_000 if name == "ts_us" else 1)
+    at_ms = table["ts_us"].to_numpy() // 1_000
     price, qty = table["price"].to_numpy(), table["qty"].to_numpy()
     starts = np.concatenate([[0], np.flatnonzero(np.diff(at_ms // (seconds * 1000))) + 1])
     ends = np.concatenate([starts[1:], [len(at_ms)]]) - 1
@@ -102,34 +100,25 @@ def bars_of(trades: Path, into: Path, seconds: int) -> Path:
 
 def gaps() -> None:
     """Print the table."""
-    print("| strategy | hours | data | fills by | fills | turnover | spread captured, bp | net | net of turnover, bp |")
-    print("|---|---|---|---|---:|---:|---:|---:|---:|")
+    print("| strategy | data | fills by | fills | turnover | spread captured, bp | net | net of turnover, bp |")
+    print("|---|---|---|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="lemon-gaps-") as folder:
-        for hours, trades, book, seconds in (
-            ("11 minutes of 8 Aug 2024", BOOK_TRADES, BOOK, 15),
-            ("4 hours of 4 Oct 2025", TRADES, None, 60),
-        ):
-            bars = bars_of(trades, Path(folder) / f"{trades.stem}.parquet", seconds)
-            for strategy, flags in (("market-maker", MAKER), ("martingale", LADDER)):
-                common = {**flags, "off_grid": "nearest", "end": "2025-10-04T04:00", "fee_tier": "VIP5"}  # fees would hide the rest
-                for kind, file, models in (
-                    (f"bars of {seconds} s", bars, ("pessimistic", "touch")),
-                    ("trades", trades, ("pessimistic", "touch")),
-                    ("book", book, ("pessimistic", "probability", "optimistic")),
-                ):
-                    for model in models if file is not None else ():
-                        flag = {"queue": model} if kind == "book" else {"fill_model": model}
-                        result, _ = played(strategy, "BTC_USDC", file, **common, **flag)
-                        print(row(strategy, hours, kind, model, result), flush=True)
+        bars = bars_of(TRADES, Path(folder) / "bars.parquet", 60)
+        for strategy, flags in (("market-maker", MAKER), ("martingale", LADDER)):
+            common = {**flags, "off_grid": "nearest", "end": "2025-10-04T04:00", "fee_tier": "VIP5"}  # fees would hide the rest
+            for kind, file in (("bars of 60 s", bars), ("trades", TRADES)):
+                for model in ("pessimistic", "touch"):
+                    result, _ = played(strategy, "BTC_USDC", file, **common, fill_model=model)
+                    print(row(strategy, kind, model, result), flush=True)
 
 
-def row(strategy: str, hours: str, kind: str, model: str, result: Result) -> str:
+def row(strategy: str, kind: str, model: str, result: Result) -> str:
     own = metrics(result).own
     turnover = int(own["turnover"] or 0)
     net = result.totals.net_atoms
     spread = own["spread_capture_bp"]
     cells = (
-        strategy, hours, kind, model, str(len(result.fills)), money(turnover), "-" if spread is None else f"{spread:.2f}", money(net),
+        strategy, kind, model, str(len(result.fills)), money(turnover), "-" if spread is None else f"{spread:.2f}", money(net),
         f"{net * 10_000 / turnover:.1f}" if turnover else "-",
     )  # fmt: skip
     return "| " + " | ".join(cells) + " |"
