@@ -1,7 +1,4 @@
-"""A whole sweep over two small markets: the best is the best, the engine that trades agrees, a study goes on or is refused with reasons.
-
-The compiled loop plays one set at a time here: the loop over many sets has tests of its own, and takes a minute to compile.
-"""
+"""A whole sweep over two small markets: the best is the best, the engine that trades agrees, a study goes on or is refused with reasons."""
 
 import msgspec
 import numpy as np
@@ -9,16 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lemon_trader.backtest.curve import worst_drawdown
 from lemon_trader.cli.declared import declarations
 from lemon_trader.cli.sweep import show
 from lemon_trader.config.errors import BadSetting
 from lemon_trader.config.resolve import Request
 from lemon_trader.config.sweep import resolve_sweep
-from lemon_trader.optimize import evaluate, memory
+from lemon_trader.optimize import memory
 from lemon_trader.optimize.figures import FIGURES
 from lemon_trader.optimize.forward import folds
-from lemon_trader.optimize.kernel import SUMMARY, run_bars
 from lemon_trader.run.sweep import run_sweep
 
 MINUTE_MS = 60_000
@@ -35,21 +30,6 @@ class Heard:
 
     def say(self, key, **values):
         self.lines.append((key, values))
-
-
-def one_by_one(strategy, many, instrument, table, settings):
-    rows = np.zeros(len(many), SUMMARY)
-    for row, params in zip(rows, many, strict=True):
-        r = run_bars(strategy, params, instrument, table, settings)
-        equity = r.equity["equity_atoms"]
-        row["equity_atoms"], row["fees_atoms"], row["fills"] = equity[-1], r.totals.fees_atoms, len(r.fills)
-        row["drawdown_atoms"], row["lowest_atoms"] = int(worst_drawdown(equity) * equity.max()), equity.min()
-    return rows
-
-
-@pytest.fixture(autouse=True)
-def _without_the_long_compilation(monkeypatch):
-    monkeypatch.setattr(evaluate, "run_many", one_by_one)
 
 
 def market(folder, name, seed):

@@ -34,9 +34,7 @@ class Cluster:
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        # One core for each task, because Ray counts cores by tasks.
-        alone = ray.remote(num_cpus=1, runtime_env={"env_vars": {"NUMBA_NUM_THREADS": "1"}})
-        self._play: Any = alone(_figures)
+        self._play: Any = ray.remote(num_cpus=1)(_figures)
         self._kept: dict[int, Any] = {}
 
     @property
@@ -69,5 +67,5 @@ class Cluster:
 
 
 def _figures(strategy: str, scenario: Scenario, many: Sequence[Any], curved: bool) -> Floats:
-    """What a machine of the cluster plays."""
-    return figures_of(STRATEGIES[strategy], scenario, many, curved=curved)
+    """What a machine of the cluster plays: on one core, because Ray counts cores by tasks."""
+    return figures_of(STRATEGIES[strategy], scenario, many, curved=curved, workers=1)

@@ -13,7 +13,7 @@ from lemon_trader.backtest.result import Result
 from lemon_trader.core.instrument import Instrument
 from lemon_trader.market.tables import BarTable
 from lemon_trader.optimize.figures import FIGURES, Floats, add_curve, quick_figures, step_returns
-from lemon_trader.optimize.kernel import SUMMARY, BarSettings, run_bars, run_many
+from lemon_trader.optimize.kernel import BarSettings, run_bars, run_many
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Strategy
 
@@ -72,10 +72,10 @@ class Local:
         """There is nothing to give back."""
 
 
-def figures_of(strategy: Strategy, scenario: Scenario, many: Sequence[Any], *, curved: bool) -> Floats:
-    """A row of all figures for each params record."""
+def figures_of(strategy: Strategy, scenario: Scenario, many: Sequence[Any], *, curved: bool, workers: int = 0) -> Floats:
+    """A row of all figures for each params record, played on so many cores; 0 = all."""
     s = scenario
-    summary = run_many(strategy, many, s.instrument, s.table, s.settings) if len(many) else np.zeros(0, SUMMARY)
+    summary = run_many(strategy, many, s.instrument, s.table, s.settings, workers=workers)
     rows = quick_figures(summary, s.settings.budget_atoms, s.end_us - s.start_us)
     if curved:
         for row, params, status in zip(rows, many, summary["status"].tolist(), strict=True):

@@ -1,9 +1,11 @@
 """`sweep`: many parameter sets over markets and periods, the best few by the engine that trades, and how much of it is luck."""
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -40,6 +42,8 @@ BATCH_LEARNING: Final = 32
 KEPT_TOGETHER: Final = 2_000  # trials that wait for one part on the disk, at most
 COMPARED_MAX: Final = 500  # trials whose returns are held against one another
 MIB: Final = 1 << 20
+AUTO: Final = "auto"  # of --cluster: the one that this machine belongs to
+KNOCK_S: Final = 5
 OTHERS: Final = {CODE: "sweep.other-code", DATA: "sweep.other-data", SPACE: "sweep.other-space"}
 
 Progress = Callable[[int, int, int], None]  # trials done, trials wanted, microseconds since the begin
@@ -180,13 +184,21 @@ def evaluator_of(settings: SweepSettings, face: Face) -> Evaluator:
     from lemon_trader.optimize.cluster import Cluster  # noqa: PLC0415  an extra
 
     try:
+        check_reachable(settings.cluster)
         cluster = Cluster(settings.base.pair.strategy, settings.cluster)
     except ImportError as error:
         raise BadSetting("sweep.no-extra", what="--cluster", extra="cluster", module=error.name) from error
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise BadSetting("sweep.no-cluster", address=settings.cluster, reason=str(error)[:200]) from error
     face.say("sweep.cluster", nodes=cluster.nodes, cores=cluster.cores)
     return cluster
+
+
+def check_reachable(address: str) -> None:
+    """Knock at HOST:PORT once: Ray itself would wait for minutes. Raises OSError, ValueError."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if address != AUTO:
+        socket.create_connection((parts.hostname or "", parts.port or 0), KNOCK_S).close()
 
 
 def check_memory(sweep: _Sweep) -> None:
