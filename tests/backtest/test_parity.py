@@ -7,10 +7,12 @@ import msgspec
 import pytest
 from tests.agreement.tapes import CASES
 from tests.agreement.test_refold import played
+from tests.replay_rig import make_rig
 
 from lemon_trader.backtest.parity import CANCEL, LET_THROUGH, MEMORY, ORDER, STRATEGY, UNREADABLE, WITHHELD, redecide
 from lemon_trader.config.settings import LimitSettings
-from lemon_trader.core.events import Decided, Fill, Started
+from lemon_trader.core.events import Decided, Fill, Started, UserCommand
+from lemon_trader.core.units import US_PER_S
 from lemon_trader.database.journal import read_events
 from lemon_trader.run.parity import _bound, _limit
 
@@ -134,3 +136,24 @@ def test_one_difference_does_not_make_the_next():
     places = [n for n, e in enumerate(events) if isinstance(e, Decided) and e.attempts]
     session = again(instrument, nth(events, "attempts", lambda e: msgspec.structs.replace(e, attempts=()), len(places) - 1))
     assert session.differing <= 3
+
+
+@pytest.mark.parametrize(("case", "changed"), [(CASES[0], {"spread": "0.2", "max_orders": "2"}), (CASES[6], {"take_profit_pct": "0.1"})])
+def test_a_session_that_was_edited_is_decided_again_by_what_was_edited(case, changed):
+    source, edited = case.source(), []
+
+    def edit(rig):
+        if rig.begun and not edited and rig.now_us - rig.start_us > case.seconds * US_PER_S // 2:
+            params = {**rig.bot.state.started[case.symbol].params, **changed}
+            edited.append(rig.now_us)
+            rig.bot.engine.turn([UserCommand(rig.now_us, "edit", case.symbol, "test", "", params)])
+
+    rig = make_rig(source, case.pair, after=edit)
+    rig.play(source)
+    events = rig.bot.journal.events
+    assert edited
+    session = again(rig.bot.instrument, events)
+    assert session.differences == []
+    assert [e for e in events if isinstance(e, Decided) and e.ts_us > edited[0]]
+    unedited = [e for e in events if not (isinstance(e, UserCommand) and e.action == "edit")]
+    assert again(rig.bot.instrument, unedited).differing > 0, "without the edit the same decisions are others"
