@@ -18,8 +18,8 @@ TICK_LOT, LOT = 100_000, 10_000_000  # atoms, of the grid of `make`
 
 deal = st.builds(
     dict, side=st.sampled_from([BUY, SELL]), ticks=st.sampled_from([1, 7, 10_000, 10_001]), lots=st.sampled_from([1, 2, 3]), trade=st.sampled_from([-1, 0, 1, 2, 3]),
-    order=st.sampled_from(["1", "2"]), fee=st.sampled_from([0, -30_000, 77_777, LOT]), asset=st.sampled_from(["USDC", "SOL", "BP"]),
-    later=st.sampled_from([0, 0, 0, 999, 1_000, KEEP_US // 2, KEEP_US - 1, KEEP_US, KEEP_US + 1]), ordinal=st.integers(0, 2),
+    order=st.sampled_from(["1", "2"]), fee=st.sampled_from([0, -30_000, 77_777, LOT, LOT - 1]), asset=st.sampled_from(["USDC", "SOL", "BP"]),
+    later=st.sampled_from([0, 0, 0, 999, 1_000, KEEP_US // 2, KEEP_US - 1, KEEP_US, KEEP_US + 1]), earlier=st.sampled_from([0, 0, 0, 0, 1_000, KEEP_US - 1_000, KEEP_US, KEEP_US + 1_000]), ordinal=st.integers(0, 2),
 )  # fmt: skip
 acts = st.lists(
     st.one_of(
@@ -134,7 +134,7 @@ def test_every_figure_is_the_one_of_the_second_telling(market, script, price):
                 order=given_["order"],
                 fee=given_["fee"],
                 fee_asset=asset,
-                at_us=at_us,
+                at_us=at_us - given_["earlier"],
             )
             is_known = told.seen(f, given_["ordinal"])
             assert ledger.seen(f, given_["ordinal"]) == is_known
@@ -190,3 +190,22 @@ def test_a_fill_that_was_booked_without_its_name_is_known_by_it_once():
     assert fresh.seen(one)
     assert fresh.seen(two)
     assert not fresh.renamed(three)
+
+
+def test_a_named_fill_is_known_without_its_name_in_another_life_too():
+    ledger = Ledger(spot())
+    ledger.book(fill(BUY, 10_000, 3, trade=7))
+    for known in (ledger, again(ledger)):
+        assert known.seen(fill(BUY, 10_000, 3, trade=0), 0)
+        assert not known.seen(fill(BUY, 10_000, 3, trade=0), 1)
+
+
+def test_what_is_older_than_what_is_remembered_counts_as_booked():
+    ledger = Ledger(spot())
+    ledger.book(fill(BUY, 10_000, 3, trade=1, at_us=T0))
+    ledger.book(fill(BUY, 10_000, 3, trade=2, at_us=T0 + KEEP_US + 1))
+    for known in (ledger, again(ledger)):
+        assert known.forgotten_us == T0
+        assert known.seen(fill(BUY, 10_000, 3, trade=9, at_us=T0)), "nobody can tell any more"
+        assert not known.seen(fill(BUY, 10_000, 3, trade=9, at_us=T0 + 1_000))
+        assert known.seen(fill(BUY, 10_000, 3, trade=2, at_us=T0 + KEEP_US + 1))
