@@ -27,6 +27,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "core/orders": [
+        "tests/core/test_order_table.py",
         "tests/core/test_unknown_outcome.py",
         "tests/core/test_tombstones.py",
         "tests/core/test_order_path_races.py",
