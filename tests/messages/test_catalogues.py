@@ -11,6 +11,7 @@ from lemon_trader.cli.app import COMMANDS
 from lemon_trader.cli.flags import trading_groups
 from lemon_trader.cli.journals import ACCOUNT
 from lemon_trader.cli.plan import plan_groups
+from lemon_trader.config.backtest import FILL_MODELS, QUEUES
 from lemon_trader.config.sandbox import SANDBOX_PARAMETERS
 from lemon_trader.core import reasons
 from lemon_trader.core.units import FIRST_TERMINAL, MODE_NAMES, ROLE_NAMES, STATE_NAMES
@@ -105,7 +106,7 @@ def made_by_rule():
     yield from (f"order.{name}" for name in STATE_NAMES[:FIRST_TERMINAL])
     yield from (label for _, label, _ in LINES)
     yield from (f"figure.{name}" for name in UNITS)
-    yield from (f"model.{model}" for model in ("pessimistic", "touch", "probabilistic"))
+    yield from (f"model.{model}" for model in dict.fromkeys((*FILL_MODELS, *QUEUES)))
     yield from (f"parity.{what}" for what in ("order", "cancel", "memory"))
     yield from (f"result.ended-{ending}" for ending in ("exit", "stop", "exchange", "open"))
     yield from (f"mode.{mode}" for mode in ("live", "paper", "sandbox"))
