@@ -237,6 +237,13 @@ def test_what_cannot_be_is_refused_before_anything_is_played(capsys, tmp_path, w
     assert "Gain" not in printed.out
 
 
+def test_coins_from_before_are_refused_wherever_they_were_set(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEMON_TRADER_INVENTORY", "3")
+    printed = backtest(capsys, "martingale", "SOL_USDC", "--data", csv(tmp_path / "bars.csv", ROWS), *QUICK)
+    assert printed.code == 2
+    assert "inventory is 3" in printed.err
+
+
 def imported(capsys, *words):
     printed = run(capsys, main, ["data", "import", *words])
     assert printed.code == 0, printed.err + printed.out

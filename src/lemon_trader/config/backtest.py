@@ -63,7 +63,9 @@ _SEED: Final = next(p for p in MARKET if p.name == "seed")
 _HOUSE: Final = tuple(p for p in HOUSE if p.name in {"data_dir", "lang", "json"})
 BACKTEST_PARAMETERS: Final = (*BACKTEST_ONLY, _SEED, *_HOUSE)
 LIMIT_PARAMETERS: Final = tuple(p for p in LIMITS if p.name != "account_budget")
-PAIR_PARAMETERS: Final = tuple(p for p in PAIR if p.name != "duration")
+PAIR_PARAMETERS: Final = tuple(
+    p for p in PAIR if p.name not in {"duration", "inventory"}
+)  # a period ends it, and it begins with quote alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ def resolve_backtest(request: Request, declarations: Declarations, *, symbol: st
     if values["fee_tier"] is not None and values["maker_fee_pct"] is not None and values["taker_fee_pct"] is not None:
         raise BadSetting("backtest.fees-twice", name="--fee-tier", other="--maker-fee-pct, --taker-fee-pct")
     pair = found.pairs[0]
+    if pair.inventory:
+        raise BadSetting("backtest.inventory", value=pair.inventory)
     capital = cast("Decimal | None", values["capital"])
     leverage = cast("Decimal | None", values["leverage"]) or (PERP_LEVERAGE if pair.symbol.endswith("_PERP") else Decimal(1))
     if values["leverage"] is not None and not pair.symbol.endswith("_PERP"):
