@@ -63,9 +63,7 @@ _SEED: Final = next(p for p in MARKET if p.name == "seed")
 _HOUSE: Final = tuple(p for p in HOUSE if p.name in {"data_dir", "lang", "json"})
 BACKTEST_PARAMETERS: Final = (*BACKTEST_ONLY, _SEED, *_HOUSE)
 LIMIT_PARAMETERS: Final = tuple(p for p in LIMITS if p.name != "account_budget")
-PAIR_PARAMETERS: Final = tuple(
-    p for p in PAIR if p.name not in {"duration", "inventory"}
-)  # a period ends it, and it begins with quote alone
+PAIR_PARAMETERS: Final = tuple(p for p in PAIR if p.name not in {"duration", "inventory"})  # it begins with quote alone
 
 
 @dataclass(frozen=True, slots=True)
