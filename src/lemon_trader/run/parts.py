@@ -104,15 +104,13 @@ def make_plan(pair: PairSettings, state: AccountState, instrument: Instrument, a
         except GateError as error:
             raise StartRefused("start.inventory", symbol=pair.symbol, error=error) from error
 
-    def edit(binding: Binding, texts: Mapping[str, str]) -> None:
-        before = strategy.features(binding.params)
-        binding.params = strategy.read(values_of(strategy, texts), market_of(state, state.markets[pair.symbol].instrument))
-        features = strategy.features(binding.params)
-        if features.windows_us != before.windows_us:  # else what was measured so far goes on being true
-            binding.features, binding.regrid = features, features.rescale
-
     def bind(_: MarketState) -> Binding:
         features = strategy.features(params)
+
+        def edit(binding: Binding, texts: Mapping[str, str]) -> None:
+            binding.params = strategy.read(values_of(strategy, texts), market_of(state, state.markets[pair.symbol].instrument))
+            features.resize(*strategy.features(binding.params).windows_us)
+
         return Binding(
             strategy.name, strategy.targets, params, strategy.memory_type(), features, budget,
             regrid=features.rescale, waiting=strategy.waiting, edit=edit,

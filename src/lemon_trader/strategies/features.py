@@ -1,6 +1,7 @@
 """The maker of the features that strategies read, as the core calls it: one record, one function for every carrier."""
 
-from lemon_trader.formulas.volatility import Features, update_features
+from lemon_trader.core.units import US_PER_S
+from lemon_trader.formulas.volatility import BUCKETS, Features, update_features
 
 
 class MarketFeatures:
@@ -15,6 +16,17 @@ class MarketFeatures:
     def windows_us(self) -> tuple[int, int]:
         """Over which times volatility and fall are measured, µs."""
         return self.state.volatility_window_us, self.state.fall_window_us
+
+    def resize(self, volatility_us: int, fall_us: int) -> None:
+        """Measure over other times from now on. What was measured goes on: a quote must not forget that the market trembles or falls."""
+        state = self.state
+        state.volatility_window_us = volatility_us
+        state.weight = min(state.weight, max(volatility_us // US_PER_S, 1))
+        if fall_us != state.fall_window_us and state.mid2:
+            # The highest mid of the old window counts as one of every part of the new one, and leaves it with them.
+            state.bucket = state.second * US_PER_S * BUCKETS // fall_us
+            state.high2 = [state.highest2] * BUCKETS
+        state.fall_window_us = fall_us
 
     def rescale(self, tick_factor: int) -> None:
         """Go on in ticks that are smaller by this factor; what the features say does not change."""

@@ -38,7 +38,6 @@ class Parameter(msgspec.Struct, frozen=True):
         help: message id of the sentence that explains it.
         secret: its value is shown masked wherever it is shown.
         repeats: of a text that may hold several things with commas between: the flag may be given several times instead.
-        repeats: of a text that may hold several things with commas between: the flag may be given several times instead.
         acts: of a strategy's own, when a change of it acts in a run that goes on, one of `ACTS`.
     """
 
@@ -53,7 +52,6 @@ class Parameter(msgspec.Struct, frozen=True):
     sane_high: str | None = None
     choices: tuple[str, ...] = ()
     secret: bool = False
-    repeats: bool = False
     repeats: bool = False
     acts: str = NOW
 
@@ -89,7 +87,10 @@ class FeatureMaker(Protocol):
 
     @property
     def windows_us(self) -> tuple[int, int]:
-        """Over which times they are measured: with other windows another maker begins."""
+        """Over which times they are measured: volatility and fall, µs."""
+
+    def resize(self, volatility_us: int, fall_us: int) -> None:
+        """Measure over other times from now on, and go on from what was measured."""
 
     def rescale(self, tick_factor: int) -> None:
         """A tick has become so many; the features stay what they are."""
