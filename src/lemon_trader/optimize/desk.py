@@ -142,7 +142,11 @@ class Room(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """The bars that trade, columns; `fund_us` / `fund_ppb`: the funding intervals of a perpetual."""
+    """The bars that trade, columns; `fund_us` / `fund_ppb`: the funding intervals of a perpetual.
+
+    `block_low` ...: lowest and highest prices of every `BLOCK` and every `MANY` bars (`marks.py`), the last part of one included; empty =
+    every bar is read.
+    """
 
     at_us: Any
     open: Any
@@ -152,3 +156,7 @@ class Tape(NamedTuple):
     lots: Any
     fund_us: Any
     fund_ppb: Any
+    block_low: Any
+    block_high: Any
+    many_low: Any
+    many_high: Any

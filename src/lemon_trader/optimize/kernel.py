@@ -26,6 +26,7 @@ from lemon_trader.optimize.building import build, names_of
 from lemon_trader.optimize.desk import ENDLESS, FILLS_FULL, ORDERS_FULL, STRATEGY_FAULT, Desk, Grid, Tape
 from lemon_trader.optimize.guard import REASONS
 from lemon_trader.optimize.loop import targets
+from lemon_trader.optimize.marks import BLOCK, MANY
 from lemon_trader.optimize.sets import play_sets
 from lemon_trader.strategies.parameter import Strategy
 
@@ -76,6 +77,7 @@ class BarSettings:
         funding: of a perpetual.
         day_loss_atoms / drawdown_atoms: net loss of a UTC day, and under the highest profit, that stop the strategy for good; 0 = none do.
         mark_every: bars between two rows of equity; the deepest fall is looked for at these.
+        indexed: whether blocks of bars in which nothing can happen are passed over at once; the same figures without, later.
         source: what is played, for people.
         params: the strategy's settings as text, for people.
     """
@@ -88,6 +90,7 @@ class BarSettings:
     day_loss_atoms: int = 0
     drawdown_atoms: int = 0
     mark_every: int = 1
+    indexed: bool = True
     source: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
 
@@ -153,6 +156,8 @@ class _Made:
             column(table.at_us, np.int64), column(table.open, kind), column(table.high, kind), column(table.low, kind),
             column(table.close, kind), column(table.lots, np.int64),
             none if funding is None else funding.at_us, none if funding is None else funding.rate_ppb,
+            *_extremes(column(table.low, kind), column(table.high, kind), BLOCK if settings.indexed else 0),
+            *_extremes(column(table.low, kind), column(table.high, kind), MANY if settings.indexed else 0),
         )  # fmt: skip
         self.rules = _array(settings.rules)
         self.grid = _array(grid_of(strategy, instrument, table.every_us, self.mark_every))
@@ -232,6 +237,14 @@ def grid_of(strategy: Strategy, instrument: Instrument, every_us: int, mark_ever
         low_ppm=i.low_ppm, high_ppm=i.high_ppm, band_low_ppm=i.band_low_ppm, band_high_ppm=i.band_high_ppm, step_us=every_us // POINTS,
         reads_features=int(bool(FEATURES & names_of(strategy.targets))), mark_every=mark_every,
     )  # fmt: skip
+
+
+def _extremes(low: Ints, high: Ints, size: int) -> tuple[Ints, Ints]:
+    """Lowest and highest of every `size` bars; empty for 0."""
+    if not size:
+        return low[:0], high[:0]
+    first = np.arange(0, len(low), size)
+    return np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
 
 
 def _array(record: Any) -> Columns:

@@ -6,8 +6,6 @@ answers it only compares bars with what could change anything. `targets`, diff a
 
 from typing import Any, Final
 
-import numpy as np
-
 from lemon_trader.core.diff import CANCEL, PLACE, diff, fill_slots
 from lemon_trader.core.limits import RATE_UNIT, mask, review
 from lemon_trader.core.reasons import (
@@ -41,7 +39,6 @@ from lemon_trader.optimize.books import (
     book,
     held_lots,
     mid_half_ticks,
-    net_atoms,
     note_flow,
     place,
     reducible_lots,
@@ -49,6 +46,7 @@ from lemon_trader.optimize.books import (
 )
 from lemon_trader.optimize.desk import ENDLESS, NEVER, PLAYED, STRATEGY_FAULT
 from lemon_trader.optimize.guard import DAY_US, HOUR_US, is_guarded, judge
+from lemon_trader.optimize.marks import mark, skip_marking, skip_quiet, skip_writing, wide
 from lemon_trader.optimize.quiet import need
 
 DEEP_LOTS: Final = 2**50
@@ -76,7 +74,9 @@ def play(room: Any, tape: Any) -> None:
         desk.next_fund += 1
     desk.peak_atoms = desk.budget_atoms
     desk.lowest_atoms = desk.budget_atoms
-    next_mark = grid.mark_every
+    # Without rows to write, a mark at every bar is only made where it could show a new peak, trough or fall: the same figures, sooner.
+    sparse = grid.mark_every == 1 and len(room.equity) == 0 and grid.reads_features == 0
+    next_mark = NEVER if sparse else grid.mark_every
     ask = 1
     until = 0  # the first bar that must be looked at whatever its prices are
     i = 0
@@ -87,8 +87,13 @@ def play(room: Any, tape: Any) -> None:
             stop = min(until, next_mark, count)
             if grid.reads_features:
                 i = follow_quiet(room, tape, i, stop)
+            elif sparse and desk.base_atoms != 0:
+                i = skip_marking(room, tape, i, stop)
+            elif grid.mark_every == 1 and not sparse:
+                i = skip_writing(room, tape, i, min(until, count))
+                next_mark = i + 1 if i > begun else next_mark
             else:
-                i = skip_quiet(tape.low, tape.high, i, stop, desk.need_low, desk.need_high)
+                i = skip_quiet(tape, i, stop, desk.need_low, desk.need_high)
             if i > begun:
                 desk.price = wide(tape.close[i - 1])
         if i == begun:
@@ -97,6 +102,8 @@ def play(room: Any, tape: Any) -> None:
             ask = 0
             i += 1
             until = quiet_until(room, tape, i)
+            if sparse:
+                mark(room, tape.at_us[i - 1] + 3 * grid.step_us)
         if i == next_mark:
             mark(room, tape.at_us[i - 1] + 3 * grid.step_us)
             next_mark += grid.mark_every
@@ -104,17 +111,11 @@ def play(room: Any, tape: Any) -> None:
         desk.price = wide(tape.close[count - 1])
         desk.bars = count
         last_us = tape.at_us[count - 1] + 3 * grid.step_us
-        if desk.marks == 0 or next_mark - grid.mark_every != count:
+        if sparse or next_mark - grid.mark_every != count:
             mark(room, last_us)
         minimum = max(room.seen.min_lots, 1)
         if abs(held_lots(desk, grid)) >= minimum:
             desk.held_us += last_us - desk.since_us
-
-
-@compilable
-def wide(value: Any) -> int:
-    """A number of a column as 64 bits."""
-    return int(np.int64(value))
 
 
 @compilable
@@ -126,15 +127,6 @@ def pass_funding(room: Any, tape: Any, i: int) -> None:
     past_us = tape.at_us[i - 1] + 3 * room.grid.step_us
     while desk.next_fund < len(tape.fund_us) and tape.fund_us[desk.next_fund] <= past_us:
         desk.next_fund += 1
-
-
-@compilable
-def skip_quiet(low: Any, high: Any, first: int, stop: int, need_low: int, need_high: int) -> int:
-    """The first bar from `first` on that leaves these prices, at most `stop`."""
-    i = first
-    while i < stop and low[i] >= need_low and high[i] <= need_high:
-        i += 1
-    return i
 
 
 @compilable
@@ -204,24 +196,6 @@ def quiet_until(room: Any, tape: Any, first: int) -> int:
                 low = middle + 1
         until = low
     return until
-
-
-@compilable
-def mark(room: Any, at_us: int) -> None:
-    """Reckon the equity now and keep what is worth knowing of it."""
-    desk = room.desk
-    equity = net_atoms(room, desk.price)
-    desk.equity_atoms = equity
-    desk.peak_atoms = max(desk.peak_atoms, equity)
-    desk.drawdown_atoms = max(desk.drawdown_atoms, desk.peak_atoms - equity)
-    desk.lowest_atoms = min(desk.lowest_atoms, equity)
-    if desk.marks < len(room.equity):
-        row = room.equity[desk.marks]
-        row.at_us = at_us
-        row.equity_atoms = equity
-        row.base_atoms = desk.base_atoms
-        row.cost_atoms = desk.cost_atoms
-    desk.marks += 1
 
 
 @compilable
