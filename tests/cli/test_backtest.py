@@ -244,6 +244,13 @@ def test_coins_from_before_are_refused_wherever_they_were_set(capsys, tmp_path, 
     assert "inventory is 3" in printed.err
 
 
+def test_the_kernel_is_not_taken_for_what_it_cannot_play(capsys, tmp_path):
+    file = csv(tmp_path / "prints.csv", prints(), "ts_ms,price,qty,side")
+    printed = backtest(capsys, "martingale", "SOL_USDC", "--data", file, "--engine", "kernel")
+    assert printed.code == 2
+    assert "plays bars" in printed.err
+
+
 def imported(capsys, *words):
     printed = run(capsys, main, ["data", "import", *words])
     assert printed.code == 0, printed.err + printed.out

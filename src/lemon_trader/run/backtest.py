@@ -85,6 +85,8 @@ def _foresee_memory(data: Data, runs: int, face: Face) -> None:
 def _run(settings: BacktestSettings, data: Data, model: str, fees: tuple[int, int], face: Face, *, is_shown: bool) -> Result:
     """One run by the engine that was asked for. Bars go through the kernel; the run that is shown is replayed and both are compared."""
     if data.kind != BARS:
+        if settings.engine == KERNEL:
+            raise BadSetting("backtest.kernel-bars", file=data.name)
         face.say("backtest.playing", model=model, source=data.name, engine=REPLAY)
         return replay_acts(settings, data, model, fees)
     is_late = _is_late(settings)
