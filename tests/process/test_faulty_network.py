@@ -45,7 +45,7 @@ async def trade_through(folder, seed, sick_s=SICK_S, lasts_s=LASTS_S, odds=(0.02
                 await asyncio.sleep(0.01)
             return hear.recv()
 
-        assert await says(30) == "trading"
+        assert await says(90) == "trading"
         rest.odds, stream.odds = odds
         rest.owe()
         await asyncio.sleep(sick_s / (SPEED_PPM / PPM))
