@@ -275,6 +275,18 @@ def test_money_and_coins_that_move_together_may_be_the_unknown_order_and_hold_it
     assert order.state == UNKNOWN
 
 
+def test_money_and_coins_of_an_order_that_rests_no_more_are_its_fill_that_the_history_tells_later_and_no_transfer():
+    state = account()
+    order = rests(state, 1)
+    step(state, read(at_us=T0 + S, orders=(row(1, order="71"),)))
+    expected = dict(state.expected)
+    for n in range(2, 8):
+        step(state, read(at_us=T0 + n * S, quote=9_990 * USDC, base=10**8))
+    assert order.is_live
+    assert told(state, "alert.transfer") == []
+    assert state.expected == expected, "what the fill will book is not booked twice"
+
+
 def test_an_order_that_stays_unknown_is_told_once():
     state = account()
     unknown(state)

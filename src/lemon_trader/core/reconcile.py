@@ -340,7 +340,7 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
         return fine
     state.unexplained += 1
     state.want_read = True
-    if state.unexplained >= MISMATCH_MAX and not any(_may_explain(m, off) for m in state.markets.values()):
+    if state.unexplained >= MISMATCH_MAX and not any(_may_explain(m, off, read) for m in state.markets.values()):
         # Nothing of ours could have done it and it stays: money was moved by hand. Booked as a transfer, never as profit.
         for asset, change in off.items():
             state.expected[asset] += change
@@ -349,9 +349,13 @@ def _explain(state: AccountState, read: AccountRead) -> bool:
     return False
 
 
-def _may_explain(market: MarketState, off: dict[str, int]) -> bool:
-    """Whether an outcome that is still open here could have moved what is off: a trade moves both assets, or a perpetual's position."""
-    if all(o.state != UNKNOWN and o.filled_lots >= o.stated_lots for o in market.orders.live):
+def _may_explain(market: MarketState, off: dict[str, int], read: AccountRead) -> bool:
+    """Whether an outcome that is still open here could have moved what is off: a trade moves both assets, or a perpetual's position.
+
+    An order that worked and is not open any more was filled, as far as anybody knows: histories lag, and tell it later.
+    """
+    rests = {row.order_id for row in read.open_orders}
+    if all(o.state != UNKNOWN and o.filled_lots >= o.stated_lots and (not o.order_id or o.order_id in rests) for o in market.orders.live):
         return False
     instrument = market.instrument
     return market.mismatch > 0 if instrument.is_perp else instrument.base in off and instrument.quote in off
