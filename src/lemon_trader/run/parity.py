@@ -21,6 +21,8 @@ from lemon_trader.database.chain import JournalError
 from lemon_trader.database.journal import read_events
 from lemon_trader.engine.startup import Plan
 from lemon_trader.env_live import FolderStore
+from lemon_trader.market.errors import RecordingError
+from lemon_trader.market.recordings import TAPE, kind_of, open_recording
 from lemon_trader.run.acts import pair_of
 from lemon_trader.run.backtest import run_backtest
 from lemon_trader.run.backtest_latency import measured
@@ -45,13 +47,23 @@ def sessions_of(settings: ParitySettings, mode: str) -> dict[str, Session]:
         raise BadSetting("look.journal", mode=mode, reason=error) from error
 
 
-def fill_parity(settings: ParitySettings, mode: str, session: Session, face: Face) -> FillParity:
+def fill_parity(settings: ParitySettings, mode: str, session: Session, face: Face) -> FillParity | None:
     """The session's fills against a replay of the tape with the session's settings, fees and measured latency.
+
+    None, and said, for a market that is not on the tape: a session may have traded more than was recorded.
 
     Raises:
         BadSetting: a tape that cannot be played, or of other hours.
     """
     assert settings.tape is not None
+    symbol = session.started.symbol
+    try:
+        is_there = kind_of(settings.tape) != TAPE or symbol in open_recording(settings.tape).instruments
+    except RecordingError as error:
+        raise BadSetting("backtest.data", reason=error) from error
+    if not is_there:
+        face.say("parity.not-on-tape", symbol=symbol, file=settings.tape)
+        return None
     replay = run_backtest(_as_backtest(settings, session, _latency(settings, mode, face)), face)[0]
     return compare_fills(np.array(session.fills, FILL), np.array(session.orders_sent, ORDER), replay, settings.window_us)
 
