@@ -7,6 +7,7 @@ from tests.agreement.tapes import CASES
 from tests.agreement.test_refold import played
 from tests.cli.faces import stand_alone
 from tests.cli.typed import run
+from tests.market.test_record import PERP, recorded
 
 from lemon_trader.cli.app import main
 from lemon_trader.database.journal import Journal, read_events
@@ -97,3 +98,11 @@ def test_a_journal_that_rotted_is_named(store, capsys):
     printed = parity(capsys, "--sandbox")
     assert printed.code == 2
     assert "journal" in printed.err
+
+
+def test_a_market_that_is_not_on_the_tape_has_its_decisions_compared_alone(store, capsys):
+    tape, _, _ = recorded(store, seconds=0.6, symbols=(PERP,), name="other.jsonl.gz")
+    printed = parity(capsys, "--sandbox", "--tape", str(tape))
+    assert printed.code == 0
+    assert f"{CASE.symbol} is not on" in printed.out
+    assert "Fills:" not in printed.out
