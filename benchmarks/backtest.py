@@ -131,6 +131,7 @@ def money(atoms: int) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", choices=("speed", "gaps"), default="speed")
+    parser.add_argument("--json", action="store_true", help="as `run.py` asks every part; speed is JSON in any case")
     if parser.parse_args().what == "gaps":
         gaps()
     else:

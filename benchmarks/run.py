@@ -1,7 +1,7 @@
 """Every figure of `docs/performance.md` with what stands beside it, in one run: a table on standard output, `--json FILE` for programs.
 
     make bench                        everything, about ten minutes
-    make bench ARGS="--only rig"      one part: rig, inside, replay, sandbox, stylised, memory, strangers
+    make bench ARGS="--only rig"      one part: rig, inside, replay, backtest, sandbox, stylised, memory, strangers
 
 Absolute figures are those of this machine at this moment; the ratios are what counts. Where the system lets us, the measuring processes run
 before all others (SCHED_FIFO), because a neighbour's time slice is a thousand times longer than what is measured here.
@@ -27,7 +27,7 @@ from nacl import bindings
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = HERE / ".venv-peers"
-PARTS = ("rig", "inside", "replay", "sandbox", "stylised", "memory", "strangers")
+PARTS = ("rig", "inside", "replay", "backtest", "sandbox", "stylised", "memory", "strangers")
 FRAMES = 8  # of a cycle on the rig, half a millisecond each
 SIX_FRAMES = 32  # six cancels must have ended before the next six orders may leave
 SANDBOX_HOURS = 6  # of its memory; `python benchmarks/sandbox_life.py` lives a whole day
@@ -178,6 +178,19 @@ def replay(_: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def backtests(_: int) -> list[Row]:
+    """In a second of the processor, so that a busy machine shows less."""
+    found = part("backtest.py")
+    points = found["bar_points"]
+    return [
+        Row("backtest", "bars through the engine: their points", points, None, "/s", f"{points / 96_000:.2f}× NautilusTrader (96,000 bars)",
+            "≥ 250,000 /s", mark(points >= 250_000)),
+        Row("backtest", "trades through engine, exchange and latency: acts", found["trades_events"], None, "/s"),
+        Row("backtest", "a recorded book through engine, exchange and latency: changes", found["book_events"], None, "/s",
+            f"{found['book_events'] / 282_000:.2f}× NautilusTrader (282,000)", "≥ 200,000 /s", mark(found["book_events"] >= 200_000)),
+    ]  # fmt: skip
+
+
 def sandbox(_: int) -> list[Row]:
     found, life = part("sandbox_orders.py"), part("sandbox_life.py", "--hours", str(SANDBOX_HOURS))
     day = life["memory"]
@@ -286,6 +299,7 @@ def main() -> None:
             "rig": rig,
             "inside": inside,
             "replay": replay,
+            "backtest": backtests,
             "sandbox": sandbox,
             "stylised": stylised,
             "memory": memory,
