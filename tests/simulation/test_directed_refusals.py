@@ -66,15 +66,14 @@ def test_F07_a_request_that_comes_after_its_window_is_refused_at_the_edge_and_ne
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "at_most"),
+    ("strategy", "symbol", "code", "message", "at_most"),
     [
-        (Code.INVALID_PRICE, "Price is not a multiple of the tick size", 5),
-        (Code.INVALID_QUANTITY, "Quantity is below the minimum", 5),
-        (Code.INSUFFICIENT_FUNDS, "Insufficient funds", 8),
-        (Code.INVALID_ORDER, "Price is outside of the band", 5),
+        (MAKER, PERP, Code.INVALID_PRICE, "Price is not a multiple of the tick size", 5),
+        (MARTINGALE, SPOT, Code.INVALID_QUANTITY, "Quantity is below the minimum", 5),
+        (MARTINGALE, PERP, Code.INSUFFICIENT_FUNDS, "Insufficient funds", 8),
+        (MAKER, SPOT, Code.INVALID_ORDER, "Price is outside of the band", 5),
     ],
 )
-@pytest.mark.parametrize(("strategy", "symbol"), [(MAKER, PERP), (MARTINGALE, SPOT)])
 def test_F13_the_same_refusal_again_and_again_is_probed_once_a_minute_and_told(strategy, symbol, code, message, at_most):
     async def script(s: Stage):
         await s.begin()
@@ -87,7 +86,7 @@ def test_F13_the_same_refusal_again_and_again_is_probed_once_a_minute_and_told(s
         assert len(refused) - began <= at_most
         assert "alert.refused_again" in s.alerts
         assert LIMIT_REPEAT in {r.reason for r in s.market.out[1 : s.market.rows_used]} or code is Code.INSUFFICIENT_FUNDS
-        if strategy == MAKER:
+        if (strategy, symbol) == (MAKER, PERP):
             assert any(o.side == SELL for o in s.live), "the other side is quoted on"
         del s.exchange.place
         await s.until(lambda: any(o.side == BUY for o in s.live), "taken again", 80)
@@ -170,10 +169,15 @@ def test_F27_a_position_that_grows_while_its_stop_is_on_its_way_stays_covered():
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
-    [(401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (400, "INVALID_SIGNATURE"), (400, "ACCOUNT_DEACTIVATED"), (400, "ACCOUNT_LIQUIDATING")],
+    ("strategy", "symbol", "status", "code"),
+    [
+        (MAKER, SPOT, 401, "UNAUTHORIZED"),
+        (MARTINGALE, PERP, 403, "FORBIDDEN"),
+        (MAKER, PERP, 400, "INVALID_SIGNATURE"),
+        (MARTINGALE, SPOT, 400, "ACCOUNT_DEACTIVATED"),
+        (MARTINGALE, PERP, 400, "ACCOUNT_LIQUIDATING"),
+    ],
 )
-@pytest.mark.parametrize(("strategy", "symbol"), [(MAKER, SPOT), (MARTINGALE, PERP)])
 def test_F49_an_account_that_is_refused_stops_trading_at_once_and_is_told(strategy, symbol, status, code):
     async def script(s: Stage):
         await s.begin()
