@@ -291,14 +291,16 @@ def test_stored_rates_are_paid_on_a_perpetual(capsys, tmp_path):
 
 
 def test_a_book_on_a_tape_of_the_exchange_is_played(capsys, tmp_path):
-    tape, *_ = recorded(tmp_path, symbols=("SOL_USDC",))
-    printed = backtest(capsys, "market-maker", "SOL_USDC", "--data", str(tape), "--spread", "0.1", "--budget", "500", "--json")
+    tape, *_ = recorded(tmp_path)
+    words = ("--data", str(tape), "--spread", "0.1", "--budget", "500", "--json")
+    printed = backtest(capsys, "market-maker", "SOL_USDC", *words)
     assert printed.code == 0, printed.err
     runs = json.loads(printed.out.splitlines()[-1])["runs"]
     assert [r["fill_model"] for r in runs] == ["pessimistic", "optimistic"]
     assert all(r["settings"]["data"] == "tape" and r["events"] for r in runs)
-    alone = backtest(capsys, "market-maker", "--data", str(tape), "--spread", "0.1", "--budget", "500", "--no-bounds", "--json")
-    assert json.loads(alone.out.splitlines()[-1])["runs"][0]["symbol"] == "SOL_USDC"
+    unnamed = backtest(capsys, "market-maker", *words)
+    assert unnamed.code == 2
+    assert "SOL_USDC, SOL_USDC_PERP" in unnamed.err
 
 
 @pytest.fixture

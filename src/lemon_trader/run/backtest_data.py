@@ -64,7 +64,10 @@ def symbol_of(data: str | None) -> str:
     path = Path(data)
     try:
         if kind_of(path) == TAPE:
-            return next(iter(open_recording(path).instruments))
+            markets = sorted(open_recording(path).instruments)
+            if len(markets) > 1:
+                raise BadSetting("backtest.which-market", file=path.name, markets=", ".join(markets))
+            return markets[0]
         return played(path, None).symbol
     except RecordingError as error:
         raise BadSetting("backtest.data", reason=error) from error
