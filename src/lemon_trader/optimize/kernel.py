@@ -105,8 +105,8 @@ def run_bars(strategy: Strategy, params: Any, instrument: Instrument, table: Bar
     made = _Made(strategy, instrument, table, settings)
     rows = FILLS_FIRST
     while True:
-        fills, equity = np.zeros(rows, FILL), np.zeros(made.bars // made.mark_every + 2, EQUITY)
-        desk, summary = made.play([params], fills, equity)
+        fills, equity = np.zeros(rows, FILL), np.zeros(made.bars // made.mark_every + 3, EQUITY)
+        desk, summary = made.play([params], fills, equity[1:])
         if summary["status"][0] != FILLS_FULL:
             break
         rows *= 4
@@ -203,11 +203,10 @@ class _Made:
         return tuple(_array(record) for record in (view, Position(), self.strategy.memory_type(), desk, limits))
 
     def result(self, desk: Any, fills: Columns, equity: Columns) -> Result:
-        """What a run left."""
+        """What a run left; `equity` has its marks from the second row on."""
         s, i, t = self.settings, self.instrument, self.table
         left = {name: int(desk[name]) for name in desk.dtype.names if name != "refusals"}
-        first = np.zeros(1, EQUITY)
-        first["at_us"], first["equity_atoms"] = self.tape.at_us[0], s.budget_atoms
+        equity[0] = (self.tape.at_us[0], s.budget_atoms, 0, 0)
         realised, fees, funding = left["realised_atoms"], left["fees_atoms"], left["funding_atoms"]
         unrealised = left["equity_atoms"] - s.budget_atoms - realised + fees - funding
         prices = np.zeros(self.bars, PRICE)
@@ -224,7 +223,7 @@ class _Made:
             fill_model=FILL_MODELS[s.rules.model], settings={}, source=s.source, start_us=int(self.tape.at_us[0]),
             end_us=int(self.tape.at_us[-1]) + t.every_us, events=self.bars, budget_atoms=s.budget_atoms, mark_ticks=left["price"],
             totals=Totals(realised, unrealised, fees, funding), fills=fills[: left["fills"]].copy(),
-            equity=np.concatenate([first, equity[: left["marks"]]]), prices=prices, price_every_us=t.every_us,
+            equity=equity[: left["marks"] + 1], prices=prices, price_every_us=t.every_us,
             counters=Counters(left["placed"], left["cancelled"], refused, left["liquidations"]), notes=tuple(notes),
         )  # fmt: skip
 
