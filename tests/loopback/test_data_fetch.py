@@ -8,7 +8,7 @@ from lemon_trader.core.units import BUY
 from lemon_trader.database.history import History, Series
 from lemon_trader.env_live import LiveEnv, Proxies
 from lemon_trader.exchanges.catalog import exchange
-from lemon_trader.run.data_fetch import Fetcher
+from lemon_trader.run.data_fetch import SETTLE_US, Fetcher
 from lemon_trader.run.parts import EXCHANGE
 from lemon_trader.sandbox.desk import Switches
 from lemon_trader.sandbox.server import ServerOptions, start_sandbox
@@ -90,7 +90,7 @@ def test_every_bar_that_has_ended_is_stored_as_it_was_and_never_asked_for_again(
         of = sandbox.app.desk.markets[SPOT]
         first = fetcher(page_rows=10)
         await first.bars(of, "1m", MINUTE_US, now_us - MINUTES * 2 * MINUTE_US, now_us + MINUTE_US)
-        truth.extend(candles(sandbox, now_us))
+        truth.extend(candles(sandbox, now_us - SETTLE_US))
         assert first.done.new == len(truth) > MINUTES - 3
         again = fetcher(page_rows=10)
         await again.bars(of, "1m", MINUTE_US, now_us - MINUTES * 2 * MINUTE_US, now_us + MINUTE_US)
@@ -111,7 +111,7 @@ def test_a_fetch_that_was_stopped_goes_on_with_the_page_it_had_not_kept(tmp_path
         rest = fetcher(page_rows=5)
         await rest.bars(of, "1m", MINUTE_US, begin_us, now_us)
         assert rest.done.repeated == 0, "no bar came twice"
-        truth.extend(bar for bar in candles(sandbox, now_us) if bar[0] >= begin_us)
+        truth.extend(bar for bar in candles(sandbox, now_us - SETTLE_US) if bar[0] >= begin_us)
 
     truth = []
     assert stored_bars(lived(tmp_path, work)) == truth

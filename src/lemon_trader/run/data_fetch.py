@@ -20,6 +20,7 @@ from lemon_trader.utils.clock import VenueClock
 from lemon_trader.utils.rate import RateBudget
 
 PAGE_ROWS: Final = 1_000  # what clients take the exchange to give at most; an answer that was cut is noticed all the same
+SETTLE_US: Final = 10 * US_PER_S  # after its end a bar may still change: the exchange gathers its trades with some delay
 PER_MINUTE: Final = 30  # requests of history that the exchange serves, by its own word
 
 
@@ -78,10 +79,10 @@ class Fetcher:
     async def bars(self, instrument: Instrument, interval: str, every_us: int, start_us: int, end_us: int) -> None:
         """Everything of [start_us, end_us) that was not asked for yet and has happened, oldest first.
 
-        A bar is kept once it has ended. Raises ReadLost, HistoryError, OSError.
+        A bar is kept once it has ended and settled. Raises ReadLost, HistoryError, OSError.
         """
         series = Series(instrument.symbol, BARS.name, every_us)
-        last_us = min(end_us, await self.now_us())
+        last_us = min(end_us, await self.now_us() - SETTLE_US)
         start_us, last_us = -(-start_us // every_us) * every_us, last_us // every_us * every_us
         for begin, end in self._history.missing(series, start_us, max(start_us, last_us)):
             for page_us in range(begin, end, self._page_rows * every_us):

@@ -167,6 +167,7 @@ def run_sweep(settings: SweepSettings, face: Face, progress: Progress = lambda _
         tell_refused(sweep, trials)
         order = trials.ranked(sweep.goal)
         forward = None if settings.forward == NO_FORWARD else walk_forward(sweep, evaluator)
+        face.say("sweep.judging", best=min(settings.best, len(order)), compared=min(len(order), COMPARED_MAX))
         play_points = sweep.play_with(evaluator, sweep.scenarios)
         best = tuple(_chosen(sweep, trials, k, rank, play_points) for rank, k in enumerate(order[: settings.best], 1))
     finally:
