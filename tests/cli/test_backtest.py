@@ -61,6 +61,8 @@ def test_bars_through_the_engine_that_trades_and_the_same_figures_as_json(capsys
     assert only["figures"]["fills"] > 2
     assert only["totals"]["fees"] not in {"0", "-0"}
     assert "Gain" in printed.out
+    flagged = backtest(capsys, "martingale", "--symbol", "SOL_USDC", "--data", file, *QUICK, "--json")
+    assert flagged.out == printed.out
     again = backtest(capsys, "martingale:SOL_USDC", "--data", file, *QUICK, "--json")
     assert again.out == printed.out, "the same words give the same figures"
 
@@ -221,6 +223,7 @@ WORDS = [
     ("a kernel with latency", ["martingale", "SOL_USDC", "--data", "F", "--latency-ms", "5", "--engine", "kernel"], ["--engine replay"]),
     ("funding on a spot market", ["martingale", "SOL_USDC", "--data", "F", "--funding", "rates.csv"], ["rates.csv", "SOL_USDC"]),
     ("a capital below the budget", ["martingale", "SOL_USDC", "--data", "F", "--capital", "100"], ["100", "400"]),
+    ("two markets at once", ["martingale", "SOL_USDC", "--symbol", "BTC_USDC", "--data", "F"], ["SOL_USDC", "BTC_USDC", "--symbol"]),
     ("a stranger's stray word", ["martingale", "SOL_USDC", "BTC_USDC", "--data", "F"], ["--data"]),
 ]  # fmt: skip
 

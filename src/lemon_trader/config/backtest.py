@@ -32,6 +32,7 @@ US_PER_MS: Final = 1_000
 PPM_PER_PCT: Final = 10_000
 
 BACKTEST_ONLY: Final = (
+    Parameter("symbol", "--symbol", "text", None, "help.symbol"),
     Parameter("data", "--data", "text", None, "help.backtest-data"),
     Parameter("start", "--start", "text", None, "help.backtest-start"),
     Parameter("end", "--end", "text", None, "help.backtest-end"),
@@ -216,7 +217,7 @@ def resolve_backtest(request: Request, declarations: Declarations, *, symbol: st
 
 
 def words_of(request: Request, declarations: Declarations) -> tuple[str, str]:
-    """(strategy, symbol or "") of the words. Raises BadSetting."""
+    """(strategy, symbol or "") of the words, the symbol of its flag too. Raises BadSetting."""
     words = list(request.pairs)
     if not words or len(words) > 2:
         raise BadSetting("backtest.words", example=f"{next(iter(declarations))} SOL_USDC")
@@ -225,6 +226,10 @@ def words_of(request: Request, declarations: Declarations) -> tuple[str, str]:
         if symbol:
             raise BadSetting("backtest.words", example=f"{strategy} {symbol}")
         symbol = words[1]
+    flag = str(request.flags.get("symbol") or "")
+    if symbol and flag and symbol != flag:
+        raise BadSetting("backtest.two-symbols", word=symbol, flag=flag)
+    symbol = symbol or flag
     return strategy, check_symbol(symbol, " ".join(words)) if symbol else ""
 
 
