@@ -10,12 +10,12 @@ from typing import Final
 
 from lemon_trader.backtest.bar_exchange import BarExchange
 from lemon_trader.core.events import Event, Wake
+from lemon_trader.core.market import ACCOUNT_AGE_US
 from lemon_trader.core.units import BUY, SELL, TRIGGER, US_PER_S
 from lemon_trader.formulas.fill import POINTS, low_comes_first
 from lemon_trader.market.tables import BarTable, FundingTable
 
 Turn = Callable[[Sequence[Event]], None]
-READ_EVERY_US: Final = 15 * US_PER_S
 WAKE_EVERY_US: Final = 3_600 * US_PER_S
 
 
@@ -36,7 +36,7 @@ class BarPlayer:
         self._fund_at = funding.at_us.tolist() if funding is not None else []
         self._fund_rate = funding.rate_ppb.tolist() if funding is not None else []
         self._next_fund = 0
-        self._next_read = 0
+        self._read_us = 0
         self._next_wake = 0
 
     def play(self) -> int:
@@ -78,8 +78,8 @@ class BarPlayer:
         facts += exchange.check_margin(now_us)
         facts += exchange.answer(now_us)
         facts += exchange.touch(now_us)
-        if now_us >= self._next_read:
-            self._next_read = now_us + READ_EVERY_US
+        if now_us - self._read_us > ACCOUNT_AGE_US:  # on an older account nothing opens; a younger one is not read again
+            self._read_us = now_us
             facts.append(exchange.read(now_us))
         turn(facts)
         while exchange.is_due(now_us):
