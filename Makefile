@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 36
+SEEDS ?= 200
 FROM ?= 0
 RUNS ?= 1000
 MINUTES ?= 60

@@ -2,7 +2,7 @@
 
 python -m tests.simulation --seeds 300 [--from 0] [--faults F02,F21]     the last line is `seeds N violations V days/minute R`
 python -m tests.simulation --one SEED [--faults …] [--acts 3,7] [--plain] [--bug NAME]    one seed, twice: its trace, and whether it is equal
-python -m tests.simulation --planted [NAME …]                            how many seeds it takes to find each planted bug
+python -m tests.simulation --planted [NAME …] [--faults …]              how many seeds it takes to find each planted bug
 """
 
 import argparse
@@ -96,29 +96,29 @@ def _one(seed: int, bug: str | None, only: list[str] | None, acts: str, *, plain
     return 1 if first.violations else 0
 
 
-def _find(job: tuple[str, int]) -> tuple[int, str]:
-    name, seed = job
+def _find(job: tuple[str, int, list[str] | None]) -> tuple[int, str]:
+    name, seed, only = job
     with PLANTED[name]():
-        found = run_seed(seed).violations
-    if found and run_seed(seed).violations:
+        found = run_seed(seed, only).violations
+    if found and run_seed(seed, only).violations:
         found = []  # a day that fails without the bug too says nothing of it
     return seed, found[0] if found else ""
 
 
-def _first(pool: Any, name: str, workers: int, most: int) -> tuple[int, str]:
+def _first(pool: Any, name: str, only: list[str] | None, workers: int, most: int) -> tuple[int, str]:
     """The first seed that finds the bug, and what it says; (0, "") when none does. No seed is begun that is not needed."""
     for begin in range(0, most, workers):
-        for seed, violation in pool.map(_find, [(name, seed) for seed in range(begin, min(most, begin + workers))], chunksize=1):
+        for seed, violation in pool.map(_find, [(name, seed, only) for seed in range(begin, min(most, begin + workers))], chunksize=1):
             if violation:
                 return seed, violation
     return 0, ""
 
 
-def _planted(names: list[str], workers: int, most: int) -> int:
+def _planted(names: list[str], only: list[str] | None, workers: int, most: int) -> int:
     missed = 0
     with multiprocessing.Pool(workers, maxtasksperchild=20) as pool:
         for name in names or list(PLANTED):
-            seed, violation = _first(pool, name, workers, most)
+            seed, violation = _first(pool, name, only, workers, most)
             missed += not violation
             told = (
                 f"{seed + 1:4} days  {kind_of(violation):8} {violation.splitlines()[0][:110]}" if violation else f"NOT FOUND in {most} days"
@@ -144,7 +144,7 @@ def main(words: list[str] | None = None) -> int:
     given = asked.parse_args(words)
     only = None if given.faults == "all" else [name for name in given.faults.split(",") if name]
     if given.planted is not None:
-        return _planted(given.planted, given.workers, given.most)
+        return _planted(given.planted, only, given.workers, given.most)
     if given.one is not None:
         return _one(given.one, given.bug, only, given.acts, plain=given.plain)
     return _many([(seed, only) for seed in range(given.first, given.first + given.seeds)], given.workers)
