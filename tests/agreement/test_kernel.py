@@ -80,7 +80,7 @@ def test_kernel_and_engine_fill_the_same_on_recorded_bars():
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(
-    not os.environ.get("LEMON_TRADER_WHOLE"), reason="LEMON_TRADER_WHOLE=1 plays every recording of bars once whole; it takes an hour"
+    not os.environ.get("LEMON_TRADER_WHOLE"), reason="LEMON_TRADER_WHOLE=1 plays every recording of bars once whole; it takes half an hour"
 )
 @pytest.mark.parametrize("name", recordings.names("bars"))
 def test_kernel_and_engine_fill_the_same_on_a_whole_recording(name):
