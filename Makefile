@@ -38,7 +38,7 @@ shape: setup
 	$(BIN)/python -m pytest tests/shape
 
 simulate: setup
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(FAULTS),--faults $(FAULTS),)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(FAULTS),--faults $(FAULTS),) $(if $(BUG),--bug "$(BUG)",)
 
 sandbox-day: setup
 	$(BIN)/python -m tests.simulation.sandbox_day $(ARGS)

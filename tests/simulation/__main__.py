@@ -1,6 +1,7 @@
 """Simulated days on all cores; `make simulate`, `make simulate-long`, `make simulate-planted`.
 
 python -m tests.simulation --seeds 300 [--from 0] [--faults F02,F21]     the last line is `seeds N violations V days/minute R`
+python -m tests.simulation --seeds 50 --bug "resend on timeout"         the same days lived by a program that is naive in one thing, for scale
 python -m tests.simulation --one SEED [--faults …] [--acts 3,7] [--plain] [--bug NAME]    one seed, twice: its trace, and whether it is equal
 python -m tests.simulation --planted [NAME …] [--faults …]              how many seeds it takes to find each planted bug
 """
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,14 +25,15 @@ TWICE_EVERY = 25  # of so many seeds one is run twice
 REPORTED = 3  # failures whose trace is printed
 DAY_US = 86_400_000_000
 
-Job = tuple[int, list[str] | None]
+Job = tuple[int, list[str] | None, str | None]
 
 
 def _work(job: Job) -> dict[str, Any]:
-    seed, only = job
-    out = run_seed(seed, only)
+    seed, only, bug = job
+    with PLANTED[bug]() if bug is not None else nullcontext():
+        out = run_seed(seed, only)
     equal = Equal()
-    if seed % TWICE_EVERY == 0 and not out.violations:
+    if seed % TWICE_EVERY == 0 and not out.violations and bug is None:
         second = run_seed(seed, only)
         equal.compare(out.trace, second.trace)
         equal.found += [f"in its second run: {violation}" for violation in second.violations]
@@ -63,9 +66,15 @@ def _many(jobs: list[Job], workers: int) -> int:
             days.append(result)
             if result["violations"]:
                 failed.append(result)
-                _report(result, whole=len(failed) <= REPORTED)
+                if jobs[0][2] is None:
+                    _report(result, whole=len(failed) <= REPORTED)
     minutes = (time.monotonic() - begun) / 60
-    if failed:
+    if jobs[0][2] is not None:
+        kinds = Counter(kind_of(day["violations"][0]) for day in failed)
+        print(
+            f"{jobs[0][2]}: first found on {len(failed)} days by {', '.join(f'{kind} {n}' for kind, n in kinds.most_common()) or 'nobody'}"
+        )
+    elif failed:
         command, out = shrink(failed[0]["seed"], jobs[0][1])
         print(f"smallest failing case of seed {failed[0]['seed']}: {command}\n  {out.violations[0]}")
     for what in ("events", "orders", "fills", "acts", "lives"):
@@ -137,7 +146,7 @@ def main(words: list[str] | None = None) -> int:
     asked.add_argument("--one", type=int)
     asked.add_argument("--acts", default="all")
     asked.add_argument("--plain", action="store_true")
-    asked.add_argument("--bug", choices=PLANTED, help="planted while --one runs")
+    asked.add_argument("--bug", choices=PLANTED, help="planted while --one or --seeds runs")
     asked.add_argument("--planted", nargs="*", choices=[*PLANTED, []])
     asked.add_argument("--most", type=int, default=PLANTED_MAX)
     asked.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -147,7 +156,7 @@ def main(words: list[str] | None = None) -> int:
         return _planted(given.planted, only, given.workers, given.most)
     if given.one is not None:
         return _one(given.one, given.bug, only, given.acts, plain=given.plain)
-    return _many([(seed, only) for seed in range(given.first, given.first + given.seeds)], given.workers)
+    return _many([(seed, only, given.bug) for seed in range(given.first, given.first + given.seeds)], given.workers)
 
 
 if __name__ == "__main__":
