@@ -28,7 +28,8 @@ ID = re.compile(r"[a-z]+[a-z-]*([._][A-Za-z0-9_-]+)+\Z")
 ORIGINS = ("cli", "panel", "control", "dead-engine", "file", "duration", "signal", "command", "fault")
 
 # Calls whose first words are message ids; the others take one as their second argument.
-SAYS = {"say", "ask", "complain", "tell", "BadSetting", "StrategyRefused", "StartRefused", "Doubt"}
+REFUSE_MARKETS = {"RecordingError", "UnknownMarket"}
+SAYS = {"say", "ask", "complain", "tell", "BadSetting", "StrategyRefused", "StartRefused", "Doubt"} | REFUSE_MARKETS
 SAYS_SECOND = {"confirm"}
 NOT_WORDS = {"key", "ts_us", "grade"}
 
@@ -73,6 +74,32 @@ def test_every_text_gets_the_values_that_it_wants():
         f"{place} {key}: wants {sorted(placeholders(EN[key]))}, gets {sorted(given)}"
         for place, key, given, more in said()
         if key in EN and not more and not placeholders(EN[key]) <= given
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def refused_markets():
+    """(place, what it is raised with) of every raise of a market's or recording's refusal; None where that is not one message id."""
+    for source in sources():
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Raise) or node.exc is None:
+                continue
+            called = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            if getattr(called, "id", None) in REFUSE_MARKETS:
+                first = node.exc.args[0] if isinstance(node.exc, ast.Call) and node.exc.args else None
+                yield f"{source.name}:{node.lineno}", first
+
+
+@pytest.mark.parametrize("language", sorted(LOCALES))
+def test_every_refused_recording_names_a_message_in_every_language(language):
+    known = texts(language)
+    raised = list(refused_markets())
+    assert len(raised) > 40, "the scan finds what is raised"
+    # Besides a literal there is only the refusal of a market that is handed on as it came: its `key`.
+    wrong = [
+        place
+        for place, first in raised
+        if not (isinstance(first, ast.Attribute) and first.attr == "key") and not (branches(first) and set(branches(first)) <= set(known))
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -46,7 +46,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
         first = 0 if self.start is None else int(np.searchsorted(at_us, self.start))
         if first >= len(at_us):
             begin, end, start = (f"{np.datetime64(int(t), 'us')!s:.19} UTC" for t in (at_us[0], at_us[-1], self.start or 0))
-            raise RecordingError(f"{name} runs from {begin} to {end}, and the wanted start is {start}; choose one within it")
+            raise RecordingError("recording.start", file=name, begin=begin, end=end, start=start)
         return slice(first, len(at_us) if self.limit is None else first + self.limit)
 
     def shift(self, first_us: int) -> int:
@@ -58,7 +58,7 @@ def times_us(table: Table, name: str) -> Ints:
     """The time column in µs UTC; a bare number is seconds, ms, µs or ns by its size."""
     found = next((c for c in TIMES if c in table), None)
     if found is None:
-        raise RecordingError(f"{name} has no time column; it needs one of {', '.join(TIMES)}")
+        raise RecordingError("recording.no-times", file=name, columns=", ".join(TIMES))
     values = table[found]
     if values.dtype.kind == "M":
         return _as_us(values)
@@ -66,9 +66,9 @@ def times_us(table: Table, name: str) -> Ints:
         try:
             return _as_us(values.astype("datetime64[us]"))
         except ValueError as error:
-            raise RecordingError(f"{name}: column {found} holds no times ({error}); write them as 2024-08-05T01:10:00") from None
+            raise RecordingError("recording.no-moment", file=name, column=found, reason=str(error)) from None
     if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        raise RecordingError(f"{name}: column {found} holds no times; write them as numbers or as 2024-08-05T01:10:00")
+        raise RecordingError("recording.not-times", file=name, column=found)
     largest = int(values.max()) if len(values) else 0
     times = values.astype(np.int64)
     for unit_us, seconds in ((1_000_000, 1), (1_000, 10**3), (1, 10**6)):
@@ -97,16 +97,15 @@ def received_us(table: Table, name: str) -> Ints:
 def units(table: Table, column: str, name: str, *, is_price: bool) -> Ints:
     """A column of decimal numbers in units of 10⁻⁸; prices must be above 0, sizes 0 or more."""
     if column not in table:
-        raise RecordingError(f"{name} has no column {column}; it has {', '.join(table)}")
+        raise RecordingError("recording.no-column", file=name, column=column, found=", ".join(table))
     values = table[column]
     if values.dtype.kind not in "iuf":
-        raise RecordingError(f"{name}: column {column} holds text; it must hold numbers")
+        raise RecordingError("recording.text", file=name, column=column)
     least = 0 if is_price else -1
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > least) & (values < VALUE_MAX) & (values >= 0)))
     if len(wrong):
         row = int(wrong[0])
-        what = "a price above 0" if is_price else "a size of 0 or more"
-        raise RecordingError(f"{name}, row {row + 1}: {column} is {values[row]}, which is not {what}; repair or drop that row")
+        raise RecordingError("recording.price" if is_price else "recording.size", file=name, row=row + 1, column=column, value=values[row])
     fine: Ints = np.rint(values.astype(np.float64) * UNITS).astype(np.int64)
     return fine
 
@@ -129,10 +128,7 @@ def _bounded(found: Ints, fine: Ints, instrument: Instrument, name: str) -> Ints
     if len(wrong):
         row = int(wrong[0])
         price = f"{int(fine[row]) // UNITS}.{int(fine[row]) % UNITS:0{DECIMALS}d}".rstrip("0").rstrip(".")
-        raise RecordingError(
-            f"{name}, row {row + 1}: the price {price} lies outside what {instrument.symbol} can trade at "
-            f"(tick {instrument.tick}); name the market it belongs to with --symbol"
-        )
+        raise RecordingError("recording.price-bounds", file=name, row=row + 1, price=price, symbol=instrument.symbol, tick=instrument.tick)
     return found
 
 
@@ -156,7 +152,8 @@ def sides(table: Table, column: str, words: Mapping[str, int], name: str) -> Int
     wrong = np.flatnonzero(found == 0)
     if len(wrong):
         row = int(wrong[0])
-        raise RecordingError(f"{name}, row {row + 1}: {column} is {str(values[row])[:20]!r}; it must be {' or '.join(words)}")
+        one, other = words
+        raise RecordingError("recording.side", file=name, row=row + 1, column=column, value=str(values[row])[:20], one=one, other=other)
     return found
 
 
@@ -170,7 +167,7 @@ def check_rising(at_us: Ints, name: str, *, strictly: bool) -> None:
     wrong = np.flatnonzero(steps <= 0 if strictly else steps < 0)
     if len(wrong):
         row = int(wrong[0]) + 2
-        raise RecordingError(f"{name}, row {row}: its time is not later than that of the row before; sort the file and drop repeated rows")
+        raise RecordingError("recording.order", file=name, row=row)
 
 
 def _as_us(values: Column) -> Ints:

@@ -111,10 +111,7 @@ def file_faults(path: Path, instrument: Instrument | None, now_us: int = 0) -> t
         broken = np.flatnonzero(~(np.abs(rates) < 1)).tolist()
         found = [Fault(IMPOSSIBLE, int(at_us[n]), 1, n + 1, f"rate {rates[n]}") for n in broken]
         return [*(f for f in _order_faults(at_us, 0) if f.kind in {BACKWARDS, DUPLICATE}), *found], len(at_us), "funding"
-    raise RecordingError(
-        f"{name} holds neither bars (open, high, low, close, volume), trades (price, qty, side) nor funding rates (funding_rate); "
-        f"its columns are {', '.join(sorted(table))[:200]}"
-    )
+    raise RecordingError("recording.no-data", file=name, found=", ".join(sorted(table))[:200])
 
 
 def gaps_that_were_not_asked(faults: Sequence[Fault], spans: Sequence[tuple[int, int]], every: int) -> list[Fault]:
@@ -169,7 +166,7 @@ def _runs(at_us: Ints, wrong: Column, kind: str) -> list[Fault]:
 def _numbers(table: Table, column: str, name: str) -> Column:
     values = table[column]
     if values.dtype.kind not in "iuf":
-        raise RecordingError(f"{name}: column {column} holds text; it must hold numbers")
+        raise RecordingError("recording.text", file=name, column=column)
     return values
 
 

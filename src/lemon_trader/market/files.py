@@ -60,10 +60,7 @@ RECORDINGS: Final[Mapping[str, Recording]] = {
 def refuse_inverse(path: Path) -> None:
     """Refuse a recording of an inverse contract. Raises RecordingError."""
     if "coinm" in path.name:
-        raise RecordingError(
-            f"{path.name} records an inverse (COIN-M) contract: its sizes are contracts and its profit is in the coin, and no market here "
-            f"works that way; open a spot or USD-margined recording, for example btcusdt_binance_usdm_20240808_depth.parquet"
-        )
+        raise RecordingError("recording.inverse", file=path.name)
 
 
 def is_known(path: Path) -> bool:
@@ -77,9 +74,7 @@ def played(path: Path, symbol: str | None) -> Recording:
     if known is not None:
         return known if symbol is None else msgspec.structs.replace(known, symbol=symbol)
     if symbol is None:
-        raise RecordingError(
-            f"{path.name} is not a recording this program knows; name the market it shall play, for example --symbol SOL_USDC"
-        )
+        raise RecordingError("recording.stranger", file=path.name)
     return Recording(symbol)
 
 
@@ -104,9 +99,9 @@ def read_columns(path: Path, others: tuple[str, ...] = ()) -> Table:
     from pyarrow import csv, feather, parquet  # noqa: PLC0415
 
     if not path.is_file():
-        raise RecordingError(f"there is no recording {path}; check the path")
+        raise RecordingError("recording.missing", path=path)
     if path.suffix not in SUFFIXES:
-        raise RecordingError(f"{path.name} is not a recording this program reads; it reads {', '.join((*SUFFIXES, *others))}")
+        raise RecordingError("recording.ending", file=path.name, endings=", ".join((*SUFFIXES, *others)))
     try:
         if path.suffix == ".parquet":
             table = parquet.read_table(path)
@@ -115,7 +110,6 @@ def read_columns(path: Path, others: tuple[str, ...] = ()) -> Table:
         else:
             table = csv.read_csv(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise RecordingError(
-            f"{path.name} cannot be read as {path.suffix[1:]} ({str(error).splitlines()[0][:120]}); fetch it again"
-        ) from None
+        reason = str(error).splitlines()[0][:120]
+        raise RecordingError("recording.unreadable-as", file=path.name, kind=path.suffix[1:], reason=reason) from None
     return {str(n).strip().lower().replace(" ", "_"): table.column(k).to_numpy() for k, n in enumerate(table.column_names)}

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from lemon_trader.core.instrument import Instrument, instrument
+from lemon_trader.market.errors import MarketRefused
 
 QUOTE: Final = "USDC"
 
@@ -65,7 +66,7 @@ def _perp(coin: Coin) -> Instrument:
 INSTRUMENTS: Final[Mapping[str, Instrument]] = {i.symbol: i for make in (_spot, _perp) for i in map(make, COINS.values())}
 
 
-class UnknownMarket(ValueError):
+class UnknownMarket(MarketRefused):
     """A symbol that the simulated exchange does not list."""
 
 
@@ -77,7 +78,7 @@ def default_instrument(symbol: str) -> Instrument:
     """
     found = INSTRUMENTS.get(symbol)
     if found is None:
-        raise UnknownMarket(f"{symbol} is not a market of the simulated exchange; it lists {', '.join(sorted(INSTRUMENTS))}")
+        raise UnknownMarket("market.unlisted", symbol=symbol, listed=", ".join(sorted(INSTRUMENTS)))
     return found
 
 

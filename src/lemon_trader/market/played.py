@@ -19,12 +19,12 @@ def named_recordings(text: str, symbol: str | None = None) -> list[tuple[str | N
     for part in text.split(","):
         market, equals, file = part.strip().partition("=")
         if not (file if equals else market) or (equals and not market):
-            raise RecordingError(f"{part.strip() or 'an empty part'} of --market {text} names no recording; write FILE or SYMBOL=FILE")
+            raise RecordingError("recording.unnamed" if part.strip() else "recording.empty-part", part=part.strip(), market=text)
         named.append((market, Path(file)) if equals else (None, Path(market)))
     if len(named) == 1 and named[0][0] is None:
         return [(symbol, named[0][1])]
     markets = [market for market, _ in named if market is not None]
     twice = next((market for market in markets if markets.count(market) > 1), None)
     if twice is not None:
-        raise RecordingError(f"--market {text} plays two recordings as {twice}; a market can have only one, leave one of them out")
+        raise RecordingError("recording.twice", market=text, symbol=twice)
     return named

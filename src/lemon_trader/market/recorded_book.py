@@ -19,7 +19,7 @@ def depth_batches(table: Table, name: str, instrument: Instrument, part: Part) -
     """
     is_snapshot = table["kind"] == "snapshot"
     if not is_snapshot.any():
-        raise RecordingError(f"{name} holds no snapshot, so its book cannot be rebuilt; record one beside the updates")
+        raise RecordingError("recording.no-snapshot", file=name)
     side = columns.sides(table, "side", columns.BOOK, name)
     price = columns.units(table, "price", name, is_price=True)
     lots = columns.lots(columns.units(table, "qty", name, is_price=False), instrument)
@@ -29,7 +29,7 @@ def depth_batches(table: Table, name: str, instrument: Instrument, part: Part) -
     newer = np.flatnonzero(~is_snapshot & (ids > snapshot_id))
     older = np.flatnonzero(~is_snapshot & (ids <= snapshot_id))
     if not len(newer):
-        raise RecordingError(f"{name} holds no update newer than its snapshot; there is nothing to play")
+        raise RecordingError("recording.no-update", file=name)
     _check_chain(table, newer, name)
     columns.check_rising(at_us[newer], name, strictly=False)
     ends = np.append(np.flatnonzero(np.diff(ids[newer])) + 1, len(newer))
@@ -91,7 +91,4 @@ def _check_chain(table: Table, newer: Ints, name: str) -> None:
     else:
         return
     if len(broken):
-        missing = int(before[broken[0]])
-        raise RecordingError(
-            f"{name}: updates are missing after id {missing}, and the book would be wrong from there; fetch the file again"
-        )
+        raise RecordingError("recording.hole", file=name, id=int(before[broken[0]]))

@@ -76,7 +76,7 @@ def open_recording(
     path = Path(path)
     refuse_inverse(path)
     if limit is not None and limit < 1:
-        raise RecordingError(f"a limit of {limit} rows leaves nothing to play; it must be 1 or more")
+        raise RecordingError("recording.limit", limit=limit)
     if path.name.endswith(tape.SUFFIXES):
         return tape.play_tape(_tape_lines(path), path.name, symbol=symbol, start=start, limit=limit, shift_to_us=shift_to_us)
     table = read_columns(path, tape.SUFFIXES)
@@ -85,7 +85,7 @@ def open_recording(
     try:
         instrument = default_instrument(play.symbol)
     except UnknownMarket as error:
-        raise RecordingError(str(error)) from None
+        raise RecordingError(error.key, **error.values) from None
     return opener(_Wanted(path, play, instrument, Part(start, limit, shift_to_us), seed, reference_us), table)
 
 
@@ -105,7 +105,7 @@ def _tape_lines(path: Path) -> Iterator[bytes]:
     opened = path
     while True:
         if not opened.is_file():
-            raise RecordingError(f"there is no recording {opened}; check the path")
+            raise RecordingError("recording.missing", path=opened)
         last = b""
         with gzip.open(opened) if opened.suffix == ".gz" else opened.open("rb") as file:
             try:
@@ -116,7 +116,7 @@ def _tape_lines(path: Path) -> Iterator[bytes]:
             except (EOFError, zlib.error):
                 return
             except OSError as error:
-                raise RecordingError(f"{opened.name} cannot be read ({str(error)[:120]}); fetch it again") from None
+                raise RecordingError("recording.unreadable", file=opened.name, reason=str(error)[:120]) from None
         name = tape.next_part(last)
         if not name or Path(name).name != name:
             return
@@ -135,14 +135,12 @@ def _opener(path: Path, table: Table) -> "Callable[[_Wanted, Table], Source]":
     for needed, opener in openers:
         if needed <= names:
             if not len(next(iter(table.values()))):
-                raise RecordingError(f"{path.name} holds no rows; there is nothing to play")
+                raise RecordingError("recording.no-rows", file=path.name)
             return opener
     if names >= FUNDING_COLUMNS:
-        raise RecordingError(f"{path.name} is a history of funding rates, not a market; open the bars, trades or depth of a market")
-    raise RecordingError(
-        f"{path.name} holds neither bars ({', '.join(sorted(BAR_COLUMNS))}), trades ({', '.join(sorted(TRADE_COLUMNS))}) "
-        f"nor a book; its columns are {', '.join(sorted(names))[:200]}"
-    )
+        raise RecordingError("recording.funding", file=path.name)
+    bars, trades, found = (", ".join(sorted(which)) for which in (BAR_COLUMNS, TRADE_COLUMNS, names))
+    raise RecordingError("recording.no-market", file=path.name, bars=bars, trades=trades, found=found[:200])
 
 
 def _open_bars(wanted: _Wanted, table: Table) -> Source:
@@ -154,7 +152,7 @@ def _open_bars(wanted: _Wanted, table: Table) -> Source:
     bars = Bars((found.at_us[rows] + shift).tolist(), found.every_us, first, high, low, last, lots)
     start_us = next((at for at, lots in zip(bars.at_us, bars.lots, strict=True) if lots), None)
     if start_us is None:
-        raise RecordingError(f"{name}: no bar of the chosen part has a volume, so nothing traded; choose another part")
+        raise RecordingError("recording.no-volume", file=name)
     return _source(wanted, start_us, play_bars(bars, instrument, wanted.seed, wanted.reference_us))
 
 

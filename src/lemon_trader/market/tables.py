@@ -165,7 +165,7 @@ def bars_of(table: Table, name: str, instrument: Instrument, play: Recording) ->
     body_high, body_low = np.maximum(fine["open"], fine["close"]), np.minimum(fine["open"], fine["close"])
     wrong = np.flatnonzero((body_high > fine["high"]) | (body_low < fine["low"]))
     if len(wrong):
-        raise RecordingError(f"{name}, row {int(wrong[0]) + 1}: open or close lies outside low and high; repair or drop that row")
+        raise RecordingError("recording.bar", file=name, row=int(wrong[0]) + 1)
     volume = columns.units(table, "volume", name, is_price=False)
     if play.is_quote_volume:
         volume = volume // np.maximum(fine["close"] // columns.UNITS, 1)
@@ -174,9 +174,7 @@ def bars_of(table: Table, name: str, instrument: Instrument, play: Recording) ->
     close_by = np.flatnonzero(np.diff(at_us) < every)
     if len(close_by):
         row = int(close_by[0]) + 2
-        raise RecordingError(
-            f"{name}, row {row}: it opens before the bar of {every // US_PER_S} s ahead of it has ended; keep one length of bars"
-        )
+        raise RecordingError("recording.overlap", file=name, row=row, seconds=every // US_PER_S)
     off_grid = sum(int(np.count_nonzero(fine[c] * play.scale % unit)) for c in columns.PRICES)
     first, high, low, last = (columns.ticks(fine[c], instrument, play.scale, name) for c in columns.PRICES)
     lots = columns.lots(volume // play.scale, instrument)
@@ -201,11 +199,11 @@ def funding_of(table: Table, name: str, symbol: str) -> FundingTable:
     columns.check_rising(at_us, name, strictly=True)
     rates = table.get("funding_rate")
     if rates is None or rates.dtype.kind not in "iuf":
-        raise RecordingError(f"{name} has no column funding_rate with numbers in it; it has {', '.join(table)}")
+        raise RecordingError("recording.no-rates", file=name, found=", ".join(table))
     wrong = np.flatnonzero(~(np.isfinite(rates) & (np.abs(rates) < RATE_MAX)))
     if len(wrong):
         row = int(wrong[0])
-        raise RecordingError(f"{name}, row {row + 1}: funding_rate is {rates[row]}; it must be a fraction, as in 0.0001")
+        raise RecordingError("recording.rate", file=name, row=row + 1, value=rates[row])
     return FundingTable(symbol, at_us, np.rint(rates * PPB).astype(np.int64))
 
 
@@ -220,13 +218,13 @@ def _opened(path: str | Path, instrument: Instrument | None, symbol: str | None)
     refuse_inverse(path)
     table = read_columns(path)
     if not table or not len(next(iter(table.values()))):
-        raise RecordingError(f"{path.name} holds no rows; there is nothing to play")
+        raise RecordingError("recording.no-rows", file=path.name)
     play = played(path, symbol if instrument is None else instrument.symbol)
     if instrument is None:
         try:
             instrument = default_instrument(play.symbol)
         except UnknownMarket as error:
-            raise RecordingError(str(error)) from None
+            raise RecordingError(error.key, **error.values) from None
     return path, table, play, instrument
 
 
@@ -240,4 +238,4 @@ def _check_period(at_us: Ints, start_us: int | None, end_us: int | None, name: s
     rows = _rows(at_us, start_us, end_us)
     if rows.start >= rows.stop:
         begin, end = (f"{np.datetime64(int(t), 'us')!s:.19} UTC" for t in (at_us[0], at_us[-1]))
-        raise RecordingError(f"{name} runs from {begin} to {end}, and the wanted period holds nothing of it; choose one within it")
+        raise RecordingError("recording.period", file=name, begin=begin, end=end)

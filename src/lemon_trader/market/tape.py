@@ -126,16 +126,14 @@ def play_tape(
     try:
         head = _head.decode(next(lines, b""))
     except msgspec.DecodeError:
-        raise RecordingError(f"{name} is not a tape: its first line is not a tape's; record one with lemon-trader record") from None
+        raise RecordingError("recording.no-tape", file=name) from None
     if head.tape != VERSION:
-        raise RecordingError(
-            f"{name} is a tape of version {head.tape}, and this program reads version {VERSION}; use the one that wrote it"
-        )
+        raise RecordingError("recording.tape-version", file=name, version=head.tape, own=VERSION)
     try:
         dialect = exchange(head.exchange).dialect()
         listed, _ = dialect.markets(bytes(head.markets))
     except ValueError as error:
-        raise RecordingError(f"{name}: {error}") from None
+        raise RecordingError("recording.tape-head", file=name, reason=str(error)) from None
     recorded = {s: listed[s] for s in head.symbols if s in listed}
     player = _Player(name, dialect, recorded, _played(name, recorded, symbol))
     facts = player.facts(lines, limit)
@@ -145,9 +143,7 @@ def play_tape(
         if fact is not None and (start is None or _time(fact) >= start):
             break
     if not early or early[-1] is None or (start is not None and _time(early[-1]) < start):
-        raise RecordingError(
-            f"{name} holds nothing to play{'' if start is None else ' after the wanted start'}; choose another part or tape"
-        )
+        raise RecordingError("recording.tape-empty" if start is None else "recording.tape-over", file=name)
     begin_us = max(_time(early[-1]), start or 0)
     shift = 0 if shift_to_us is None else shift_to_us - begin_us
     return Source(player.instruments, begin_us + shift, player.acts(chain(early, facts), begin_us, shift))
@@ -157,17 +153,17 @@ def _played(name: str, recorded: Mapping[str, Instrument], symbol: str | None) -
     """The markets to play, by what they are called on the tape."""
     if symbol is None or symbol in recorded:
         if not recorded:
-            raise RecordingError(f"{name} names no market that can be played")
+            raise RecordingError("recording.tape-markets", file=name)
         return {s: of for s, of in recorded.items() if symbol in {None, s}}
     if len(recorded) == 1:
         (its_symbol, of), = recorded.items()  # fmt: skip
         try:
             other = default_instrument(symbol)
         except UnknownMarket as error:
-            raise RecordingError(str(error)) from None
+            raise RecordingError(error.key, **error.values) from None
         if (other.tick, other.lot) == (of.tick, of.lot):
             return {its_symbol: other}
-    raise RecordingError(f"{name} holds {', '.join(recorded)} and not {symbol}; name one of those")
+    raise RecordingError("recording.tape-other", file=name, markets=", ".join(recorded), symbol=symbol)
 
 
 class _Market:

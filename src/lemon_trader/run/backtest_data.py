@@ -138,7 +138,7 @@ def _listed(symbol: str) -> Instrument:
     try:
         return default_instrument(symbol)
     except UnknownMarket as error:
-        raise RecordingError(str(error)) from None
+        raise RecordingError(error.key, **error.values) from None
 
 
 def _stored(settings: BacktestSettings) -> Data:
@@ -172,7 +172,7 @@ def _until(source: Source, end_us: int | None) -> Source:
     if end_us is None:
         return source
     if source.start_us >= end_us:
-        raise RecordingError("the wanted period ends before the recording begins; choose a later --end")
+        raise RecordingError("recording.end")
     return Source(source.instruments, source.start_us, takewhile(lambda act: act.at_us < end_us, source))
 
 

@@ -159,11 +159,9 @@ def _import(path: Path, settings: ImportSettings, face: Face) -> Mapping[str, ob
     if refused:
         _show_faults(face, str(path), rows, found)
         only_grid = all(f.kind == faults.OFF_GRID for f in refused)
+        wrong = sum(f.rows for f in refused)
         raise RecordingError(
-            f"{path.name} was not imported: {sum(f.rows for f in refused)} rows are off the grid of {instrument.tick}; "
-            f"say --off-grid nearest to put them on it, or name the market they belong to with --symbol"
-            if only_grid
-            else f"{path.name} was not imported, because of what is listed above; repair it, and import it again"
+            "recording.not-on-grid" if only_grid else "recording.not-imported", file=path.name, rows=wrong, tick=instrument.tick
         )
     series, columns, off_grid = _columns_of(path, kind, instrument, is_quote_volume=settings.is_quote_volume)
     columns["at_us"] = columns["at_us"] - settings.offset_us

@@ -114,7 +114,7 @@ def _source(options: WorldOptions, start_us: int, kept: Kept | None) -> Source:
         markets = [symbol for source in played for symbol in source.instruments]
         twice = next((symbol for symbol in markets if markets.count(symbol) > 1), None)
         if twice is not None:
-            raise RecordingError(f"two recordings of {options.market} play {twice}; name another market for one, as in SYMBOL=FILE")
+            raise RecordingError("recording.same-market", market=options.market, symbol=twice)
     played += [
         play_scenario(SCENARIOS[name], default_instrument(symbol), start_us=start_us, seed=options.seed) for symbol, name in stories.items()
     ]
