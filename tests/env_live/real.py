@@ -17,11 +17,13 @@ LOOPS = pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, new_loop],
 LIMIT_S = 10
 
 
-def run(main: Callable[[], Coroutine[Any, Any, Any]], make_loop: Callable[[], asyncio.AbstractEventLoop] = new_loop) -> Any:
+def run(
+    main: Callable[[], Coroutine[Any, Any, Any]], make_loop: Callable[[], asyncio.AbstractEventLoop] = new_loop, limit_s: float = LIMIT_S
+) -> Any:
     """Run one coroutine on a real loop, bounded."""
     loop = make_loop()
     try:
-        return loop.run_until_complete(asyncio.wait_for(main(), LIMIT_S))
+        return loop.run_until_complete(asyncio.wait_for(main(), limit_s))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

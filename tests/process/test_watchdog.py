@@ -80,7 +80,7 @@ def test_a_healthy_run_is_left_alone_and_told_when_nobody_watches_it(tmp_path):
         assert one.status()["state"] == "ACTIVE"
         one.signal(signal.SIGUSR1)
         until(lambda: at.rests() == [] and one.status()["state"] == "HALTED", lambda: one.text, 10)
-        assert "kill, by signal" in one.text
+        assert "kill (Ctrl-C or a signal)" in one.text
         said = one.stop()
         assert said["clean"] is True
     with exchange() as at, engine(tmp_path / "other", at, [["market-maker", SPOT, QUOTES]], after_s=AFTER_S) as two:
@@ -88,7 +88,7 @@ def test_a_healthy_run_is_left_alone_and_told_when_nobody_watches_it(tmp_path):
         (dog,) = two.children()
         (two.store / KILL_FILE).touch()
         until(lambda: at.rests() == [], lambda: two.text, 10)
-        assert "kill, by file" in two.text
+        assert "kill (a kill file)" in two.text
         assert not (two.store / KILL_FILE).exists()
         two.stop()
         until(lambda: is_gone(dog), "it was told goodbye", 10)

@@ -19,6 +19,7 @@ from lemon_trader.sandbox.world import WorldOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 2.5
+PATIENCE_S = 60
 
 
 class Heard:
@@ -72,6 +73,23 @@ class Outcome:
         self.faces = []
 
 
+def fills_so_far(place):
+    """How many the journal holds: a fact is written there before anybody reacts to it."""
+    journal = place / "paper" / "journal-000001"
+    return journal.read_bytes().count(b"Fill") if journal.exists() else 0
+
+
+async def interrupt_when_it_has_traded(place):
+    """Ctrl-C after a while, and not before this life has filled something, however slow the machine is."""
+    before = fills_so_far(place)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await asyncio.sleep(SECONDS)
+    while fills_so_far(place) <= before and loop.time() - begun < PATIENCE_S:  # noqa: ASYNC110  a file cannot say that it grew
+        await asyncio.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def traded(place, strategy, symbol, lives=1, **values):
     """So many lives of a paper program against one sandbox."""
     out = Outcome()
@@ -95,15 +113,16 @@ def traded(place, strategy, symbol, lives=1, **values):
             for _ in range(lives):
                 out.faces.append(Heard())
                 chosen = settings(place, strategy, symbol, **values)
-                asyncio.get_running_loop().call_later(SECONDS, os.kill, os.getpid(), signal.SIGINT)
+                interrupt = asyncio.create_task(interrupt_when_it_has_traded(place))
                 assert await trading._trade(chosen, out.faces[-1], sandbox.rest_url, sandbox.ws_url) == trading.OK, out.faces[-1].said
+                await interrupt
             for account in sandbox.accounts:
                 assert not sandbox.app.desk.exchange.accounts[account.name].order_history
                 assert not sandbox.app.desk.exchange.accounts[account.name].live
         finally:
             await sandbox.stop()
 
-    run(main)
+    run(main, limit_s=2 * PATIENCE_S)
     return out
 
 
