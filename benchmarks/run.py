@@ -1,7 +1,7 @@
 """Every figure of `docs/performance.md` with what stands beside it, in one run: a table on standard output, `--json FILE` for programs.
 
     make bench                        everything, about ten minutes
-    make bench ARGS="--only rig"      one part: rig, inside, replay, backtest, sandbox, stylised, memory, strangers
+    make bench ARGS="--only rig"      one part: rig, inside, replay, backtest, peers, sandbox, stylised, memory, strangers
 
 Absolute figures are those of this machine at this moment; the ratios are what counts. Where the system lets us, the measuring processes run
 before all others (SCHED_FIFO), because a neighbour's time slice is a thousand times longer than what is measured here.
@@ -27,7 +27,7 @@ from nacl import bindings
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = HERE / ".venv-peers"
-PARTS = ("rig", "inside", "replay", "backtest", "sandbox", "stylised", "memory", "strangers")
+PARTS = ("rig", "inside", "replay", "backtest", "peers", "sandbox", "stylised", "memory", "strangers")
 FRAMES = 8  # of a cycle on the rig, half a millisecond each
 SIX_FRAMES = 32  # six cancels must have ended before the next six orders may leave
 SANDBOX_HOURS = 6  # of its memory; `python benchmarks/sandbox_life.py` lives a whole day
@@ -191,6 +191,55 @@ def backtests(_: int) -> list[Row]:
     ]  # fmt: skip
 
 
+LADDERS = {"vectorbt": "vectorbt_orders.py", "NautilusTrader": "nautilus.py", "backtesting.py": "backtesting_py.py"}
+
+
+def peer(python: str, script: str, folder: str) -> dict[str, Any] | str:
+    """What a program of `benchmarks/peers` printed, or why it printed nothing."""
+    done = subprocess.run(
+        [python, str(HERE / "peers" / script), folder], env=child_environment(), capture_output=True, check=False, text=True
+    )
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def told(name: str, found: dict[str, Any] | str, beside: str = "", goal: str = "", verdict: str = "") -> Row:
+    """The row of one program that played the common ladder; one without an answer says why."""
+    if isinstance(found, str):
+        return Row("peers", name, 0, None, "", f"left out: {found}", "", "skipped")
+    more = f"first call {found['first']:,.0f} /s, peak {found['peak'] / 2**20:.0f} MiB, {found['fills']:,} fills, net {found['net']:.2f}"
+    return Row("peers", name, found["later"], None, "/s", f"{beside}; {more}" if beside else more, goal, verdict)
+
+
+def beside(name: str, what: str, own: dict[str, Any], found: dict[str, Any] | str) -> Row:
+    return told(f"{name}: {what}", found, "" if isinstance(found, str) else f"ours {own['later'] / found['later']:,.2f}×")
+
+
+def peers(_: int) -> list[Row]:
+    """The same ladder over the same bars everywhere, and a maker in the same recorded book; in seconds of the processor."""
+    try:
+        python = peers_python()
+    except subprocess.CalledProcessError as error:
+        python, missing = "", f"the peers' environment cannot be made here (exit code {error.returncode})"
+    with tempfile.TemporaryDirectory(prefix="lemon-peers-") as folder:
+
+        def other(script: str) -> dict[str, Any] | str:
+            return peer(python, script, folder) if python else missing
+
+        own = peer(sys.executable, "ours.py", folder)
+        if isinstance(own, str):
+            raise SystemExit(f"the compiled loop did not play the ladder: {own}")
+        rows = [told(f"our compiled loop: {own['count']:,} bars of one ladder", own, "", "≥ 200,000,000 /s", mark(own["later"] >= 200e6))]
+        rows += [beside(name, "bars of the same ladder", own, other(script)) for name, script in LADDERS.items()]
+        own = peer(sys.executable, "book.py", folder)
+        if isinstance(own, str):  # no recordings here
+            return [*rows, told("a maker in a recorded book", own)]
+        rows.append(told(f"our engine: {own['count']:,} events of a book", own, "", "≥ 25,000,000 /s", mark(own["later"] >= 25e6)))
+        return [*rows, beside("hftbacktest", "the same events, a maker of its own", own, other("hftbacktest_maker.py"))]
+
+
 def sandbox(_: int) -> list[Row]:
     found, life = part("sandbox_orders.py"), part("sandbox_life.py", "--hours", str(SANDBOX_HOURS))
     day = life["memory"]
@@ -300,6 +349,7 @@ def main() -> None:
             "inside": inside,
             "replay": replay,
             "backtest": backtests,
+            "peers": peers,
             "sandbox": sandbox,
             "stylised": stylised,
             "memory": memory,
