@@ -135,7 +135,7 @@ class Opened:
 
     async def settle(self):
         """Let workers and drawing come to rest."""
-        for _ in range(200):
+        for _ in range(3_000):
             await self.pilot.pause(0.01)
             if not self.app._busy or self.app._waits is not None:
                 break
@@ -143,7 +143,7 @@ class Opened:
 
     async def until(self, true):
         """Let the panel look again until `true()`."""
-        for _ in range(200):
+        for _ in range(3_000):
             if true():
                 return
             self.app._tick()
