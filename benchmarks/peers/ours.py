@@ -1,7 +1,7 @@
-"""Write the bars and the ladder for the peers, and play them in the compiled loop: `python benchmarks/peers/ours.py FOLDER`.
+"""Write the bars and the ladder for the peers, and play them in the compiled loop: `python benchmarks/peers/ours.py FOLDER [FILE]`.
 
-Bars are minutes of SOL/USDT, recorded in May and June 2025, if LEMON_TRADER_DATA names the recordings; else a year of minutes that is
-drawn, the same each time. Fills and the equity of every bar are kept, as the peers keep theirs.
+Bars are minutes of SOL/USDT, recorded in autumn 2021, if LEMON_TRADER_DATA names the recordings; else a year of minutes that is
+drawn, the same each time; FILE = other recorded bars. Fills and the equity of every bar are kept, as the peers keep theirs.
 """
 
 import json
@@ -25,7 +25,7 @@ from lemon_trader.run.parts import default_values
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Market
 
-RECORDING = "bars/solusdt_binance_perp_1m_202505.parquet"
+RECORDING = "bars/solusdt_binance_spot_1m_202109.parquet"
 BUDGET = 1_000
 ATOMS = 10**9  # of a unit of quote
 FEE_PPM = 1_000
@@ -38,7 +38,8 @@ CHANGED = {
 def main() -> None:
     folder = Path(sys.argv[1])
     recorded = os.environ.get("LEMON_TRADER_DATA")
-    table = read_bars(Path(recorded) / RECORDING) if recorded else year()
+    file = sys.argv[2] if len(sys.argv) > 2 else recorded and Path(recorded) / RECORDING
+    table = read_bars(file) if file else year()
     instrument = default_instrument(table.symbol)
     strategy = STRATEGIES["martingale"]
     params = strategy.build(default_values("martingale", **CHANGED), Market(instrument, FEE_PPM, FEE_PPM, int(table.open[0])))
