@@ -1,5 +1,7 @@
 """A whole sweep over two small markets: the best is the best, the engine that trades agrees, a study goes on or is refused with reasons."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -83,6 +85,24 @@ def test_the_best_is_the_best_and_the_engine_that_trades_agrees_fill_by_fill(tmp
     assert "The best 1, played again by the engine that trades" in shown
     assert facts["best"][0]["values"] == chosen.texts
     assert msgspec.json.encode(facts)
+
+
+def test_a_file_that_names_no_market_is_of_the_one_that_the_words_name(tmp_path):
+    bare = {"scenario": "\n".join(str(market(tmp_path, name, seed)) for name, seed in SEEDS.items())}
+    found, _ = swept(tmp_path, **bare)
+    named, _ = swept(tmp_path, out=str(tmp_path / "named"))
+    assert found.best[0].texts == named.best[0].texts
+    assert np.array_equal(found.best[0].figures, named.best[0].figures, equal_nan=True)
+    settings = replace(settings_of(tmp_path, **bare), symbol="")
+    with pytest.raises(BadSetting, match=r"backtest\.data"):
+        run_sweep(settings, Heard())
+
+
+def test_a_set_that_the_strategy_refuses_is_never_among_the_best_that_were_played_again(tmp_path):
+    found, face = swept(tmp_path, vary="layers=3:4:31", step_pct="3", stop_loss_pct="16", best="3")
+    assert sorted(c.texts["layers"] for c in found.best) == ["3", "4"]
+    assert [len(c.replayed) for c in found.best] == [2, 2], "two sets in both markets, although three were wanted"
+    assert any(key == "sweep.refused" for key, _ in face.lines)
 
 
 def test_a_study_goes_on_with_more_trials_and_gives_what_one_piece_would_have(tmp_path):

@@ -91,6 +91,7 @@ class SweepSettings:
 
     Attributes:
         base: everything that is not varied, as a backtest has it.
+        symbol: the market that the words name, for files that name none; "" = nobody named one.
         axes: what is varied, at least one.
         scenarios: at least one.
         reducer: how they become one.
@@ -106,6 +107,7 @@ class SweepSettings:
     """
 
     base: BacktestSettings
+    symbol: str
     axes: tuple[Axis, ...]
     scenarios: tuple[ScenarioWish, ...]
     reducer: str
@@ -141,6 +143,7 @@ def resolve_sweep(request: Request, declarations: Declarations) -> SweepSettings
     scenarios = tuple(map(_scenario, items(str(values["scenario"] or ""))))
     ours = {variable_of(name) for name in SWEEP_NAMES}
     strategy, symbol = words_of(request, declarations)
+    named = symbol
     symbol = symbol or next((s.symbol for s in scenarios if s.symbol), "")
     base = resolve_backtest(
         replace(
@@ -162,6 +165,7 @@ def resolve_sweep(request: Request, declarations: Declarations) -> SweepSettings
     folder = request.flags.get("data_dir") or request.environment.get(variable_of("data_dir")) or _DATA_DIR.default
     return SweepSettings(
         base=base,
+        symbol=named,
         axes=axes,
         scenarios=scenarios,
         reducer=str(values["reduce"]),

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -142,6 +143,10 @@ class _Sweep:
 
         return played
 
+    def is_refused(self, point: Point) -> bool:
+        """Whether the strategy refuses these values in a scenario, so that they were not played."""
+        return any(self.build(s, point) is None for s in self.scenarios)
+
     @property
     def batch(self) -> int:
         """Points asked for at once."""
@@ -167,9 +172,10 @@ def run_sweep(settings: SweepSettings, face: Face, progress: Progress = lambda _
         tell_refused(sweep, trials)
         order = trials.ranked(sweep.goal)
         forward = None if settings.forward == NO_FORWARD else walk_forward(sweep, evaluator)
-        face.say("sweep.judging", best=min(settings.best, len(order)), compared=min(len(order), COMPARED_MAX))
+        playable = list(islice((k for k in order if not sweep.is_refused(trials.points[k])), settings.best))
+        face.say("sweep.judging", best=len(playable), compared=min(len(order), COMPARED_MAX))
         play_points = sweep.play_with(evaluator, sweep.scenarios)
-        best = tuple(_chosen(sweep, trials, k, rank, play_points) for rank, k in enumerate(order[: settings.best], 1))
+        best = tuple(_chosen(sweep, trials, k, rank, play_points) for rank, k in enumerate(playable, 1))
     finally:
         evaluator.close()
     deflated, overfitted, count = luck(sweep, trials, order)
@@ -288,7 +294,7 @@ def _chosen(sweep: _Sweep, trials: Trials, k: int, rank: int, play_points: Calla
 
 def tell_refused(sweep: _Sweep, trials: Trials) -> None:
     """Say how many sets a strategy refused, and why the first of them."""
-    refused = [p for p in trials.points if any(sweep.build(s, p) is None for s in sweep.scenarios)]
+    refused = [p for p in trials.points if sweep.is_refused(p)]
     if refused:
         whys = (why_not(sweep.settings, sweep.space, stage, refused[0]) for stage in sweep.stages)
         why = next(w for w in whys if w is not None)

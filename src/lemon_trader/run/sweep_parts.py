@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from lemon_trader.backtest.latency import Fixed
 from lemon_trader.config.backtest import BacktestSettings
@@ -14,6 +14,7 @@ from lemon_trader.config.values import parse
 from lemon_trader.core.units import ATOMS_PER_UNIT
 from lemon_trader.engine.startup import StartRefused
 from lemon_trader.formulas.fill import bar_ask, bar_bid
+from lemon_trader.market.errors import RecordingError
 from lemon_trader.market.recordings import BARS
 from lemon_trader.optimize.evaluate import Scenario
 from lemon_trader.optimize.figures import FIGURES, MORE_IS_BETTER, Objective, bounded
@@ -25,6 +26,7 @@ from lemon_trader.run.backtest_data import Data, load
 from lemon_trader.strategies.catalog import STRATEGIES
 from lemon_trader.strategies.parameter import Market, StrategyRefused, Value
 
+NO_MARKET_NAMED: Final = "recording.stranger"  # how a file of bars is refused that does not say whose they are
 Build = Callable[[Scenario, Point], Any]  # a params record; None = these values cannot be built there
 
 
@@ -158,5 +160,16 @@ def name_of(data: Data) -> str:
 
 def _settings_of(settings: SweepSettings, wish: ScenarioWish) -> BacktestSettings:
     base = settings.base
-    symbol = wish.symbol or (symbol_of(str(wish.data)) if wish.data is not None else base.pair.symbol)
+    symbol = wish.symbol or (base.pair.symbol if wish.data is None else _symbol_of(str(wish.data), settings.symbol))
     return replace(base, pair=replace(base.pair, symbol=symbol), data=wish.data, start_us=wish.start_us, end_us=wish.end_us)
+
+
+def _symbol_of(data: str, named: str) -> str:
+    """The file's own market; of a file that names none, the one of the sweep's words. Raises BadSetting where neither names one."""
+    try:
+        return symbol_of(data)
+    except BadSetting as error:
+        reason = error.values.get("reason")
+        if named and isinstance(reason, RecordingError) and reason.key == NO_MARKET_NAMED:
+            return named
+        raise
