@@ -10,7 +10,7 @@ from lemon_trader.core.reconcile import news
 from lemon_trader.core.state import READ_EVERY_US
 from lemon_trader.core.units import EXIT, FIRST_TERMINAL, STOP, US_PER_S
 from lemon_trader.core.watch import held_text
-from lemon_trader.engine.startup import OVERLAP_US
+from lemon_trader.engine.startup import OVERLAP_US, reach_us
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Timer
 from lemon_trader.venues.venue import Venue, VenueLost
@@ -168,11 +168,8 @@ class Runner:
 
     def _since_us(self) -> int:
         """How far a read looks back: over what the last one saw, and over every order whose end is not known."""
-        oldest = min(
-            (o.sent_us for m in self.engine.state.markets.values() for o in m.orders.live if o.unknown_us or o.missing or o.ending),
-            default=self._last_read_us,
-        )
-        return max(0, min(self._last_read_us, oldest) - OVERLAP_US)
+        orders = [o for m in self.engine.state.markets.values() for o in m.orders.live if o.unknown_us or o.missing or o.ending]
+        return max(0, min([self._last_read_us - OVERLAP_US, *map(reach_us, orders)]))
 
 
 def _nothing(now_us: int) -> None:

@@ -10,6 +10,8 @@ from lemon_trader.core.events import AnyEvent, BookState, GridChanged, IdsReserv
 from lemon_trader.core.grid import unpacked
 from lemon_trader.core.instrument import GateError, Instrument, atoms_text, refine
 from lemon_trader.core.market import DELISTED, Binding, MarketState
+from lemon_trader.core.orders import Order
+from lemon_trader.core.reconcile import ADOPTED_SLOT
 from lemon_trader.core.records import unpack
 from lemon_trader.core.state import IDS_BLOCK, AccountState
 from lemon_trader.core.step import step
@@ -19,6 +21,8 @@ from lemon_trader.venues.venue import Venue
 SEEN_WAIT_US: Final = 5_000_000  # a start waits no longer for its markets: what protects must be watched
 SEEN_STEP_US: Final = 100_000
 OVERLAP_US: Final = 10 * 60 * 1_000_000  # histories lag: what was read is read again this far back
+ADOPTED_REACH: Final = 8  # doublings: ten minutes become some forty hours
+ADOPTED_AGAIN: Final = 32  # reads: looking so far back costs pages of history, and is not done for ever
 
 
 class StartRefused(Exception):
@@ -168,12 +172,23 @@ async def _seen(engine: Engine, symbols: set[str], now_us: Callable[[], int], sl
         engine.turn([Wake(now_us())])  # a price that stands is confirmed by time as well
 
 
+def reach_us(order: Order) -> int:
+    """From when on histories are read to find how this order ended, µs.
+
+    An adopted order was met, not sent: it may be older than that moment, and nobody knows by how much. Each read that does not find it
+    looks back twice as far, and after some of them only now and then.
+    """
+    doublings = 0
+    if order.slot == ADOPTED_SLOT and (order.missing <= ADOPTED_REACH or order.missing % ADOPTED_AGAIN == 0):
+        doublings = min(order.missing, ADOPTED_REACH)
+    return order.sent_us - (OVERLAP_US << doublings)
+
+
 def _since_us(state: AccountState, last_us: int, now_us: int) -> int:
     """How far the first read looks back: before the last life ended, and before the oldest order was sent whose end is not known."""
     if not last_us:
         return now_us
-    sent = [o.sent_us for m in state.markets.values() for o in m.orders.live]
-    return max(0, min([last_us, *sent]) - OVERLAP_US)
+    return max(0, min([last_us - OVERLAP_US, *(reach_us(o) for m in state.markets.values() for o in m.orders.live)]))
 
 
 def _check_budgets(state: AccountState, plans: Sequence[Plan]) -> None:

@@ -23,7 +23,7 @@ from lemon_trader.core.state import AccountState
 from lemon_trader.core.step import recover, step
 from lemon_trader.database.journal import peek
 from lemon_trader.engine.snapshot import snapshot
-from lemon_trader.engine.startup import OVERLAP_US, fold
+from lemon_trader.engine.startup import OVERLAP_US, fold, reach_us
 from lemon_trader.engine.turn import Engine
 from lemon_trader.env import Env, Store
 from lemon_trader.env_live import FolderStore, LiveEnv, Proxies
@@ -113,11 +113,11 @@ async def exchange_picture(store: Store, mode: str, venue: LiveVenue, env: Env) 
     fold(state, opened.state, opened.events, grids)
     symbols = sorted(state.markets)
     last_us = opened.events[-1].ts_us if opened.events else state.venue_us
-    oldest = min((o.sent_us for m in state.markets.values() for o in m.orders.live), default=last_us)
+    since_us = max(0, min([last_us - OVERLAP_US, *(reach_us(o) for m in state.markets.values() for o in m.orders.live)]))
     recover(state, env.now_us())
     step(state, await venue.terms())
     if symbols:
-        step(state, await venue.read_account(symbols, max(0, min(last_us, oldest) - OVERLAP_US)))
+        step(state, await venue.read_account(symbols, since_us))
         for symbol in symbols:
             step(state, await venue.depth(symbol))
     return _picture(state, env.now_us(), mode) | {"source": EXCHANGE, "price_us": env.now_us()}
