@@ -250,14 +250,16 @@ class Life:
         return session, env
 
     async def be_born(self) -> None:
-        """Start the program on what its last life left on the disk; tried again while the exchange cannot be reached."""
+        """Start the program on what its last life left on the disk; tried again while the exchange cannot be reached or the disk is full."""
         while True:
             session, env = self._new_life()
             try:
                 await session.recover()
                 await session.plan()
                 await session.trade()
-            except VenueLost as lost:
+            except (VenueLost, JournalUnwritable) as lost:
+                if isinstance(lost, JournalUnwritable) and all(disk.free_bytes is None for disk in self.disks.values()):
+                    raise
                 self.watch.canary.look("the program's last words", str(lost).encode())
                 env.kill()
                 await asyncio.sleep(5)

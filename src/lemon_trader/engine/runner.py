@@ -44,7 +44,7 @@ class Runner:
         self._tasks: list[Timer] = []
         self._started_us = env.now_us()
         self._durations_us = dict(durations_us or {})
-        self._last_read_us = self._started_us
+        self._last_read_us = engine.state.read_us or self._started_us  # a machine may have slept since the start's own read
         self._on_tick: list[Callable[[int], None]] = []
         self.before_wake: Callable[[int], None] = _nothing
         engine.on_wish = self._wanted.set
