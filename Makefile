@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 200
+SEEDS ?= 300
 FROM ?= 0
 RUNS ?= 1000
 MINUTES ?= 60
